@@ -1,0 +1,76 @@
+package sample
+
+import (
+	"image"
+	_ "image/jpeg"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"testing"
+)
+
+// TestPartsHaveTheSameClasses opens every picture: all are 64×64, every class has enough of both parts, and every
+// class is credited.
+func TestPartsHaveTheSameClasses(t *testing.T) {
+	files, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	credits, err := fs.ReadFile(files, "CREDITS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]map[string]int{"train": {}, "test": {}}
+	names, _ := fs.Glob(files, "*/*/*.jpg")
+	for _, name := range names {
+		part, class := path.Dir(path.Dir(name)), path.Base(path.Dir(name))
+		counts[part][class]++
+		if config := decodeConfig(t, files, name); config.Width != 64 || config.Height != 64 {
+			t.Errorf("%s is %d×%d", name, config.Width, config.Height)
+		}
+	}
+	if len(counts["train"]) != 14 {
+		t.Errorf("%d classes, want 14", len(counts["train"]))
+	}
+	for class, count := range counts["train"] {
+		if count < 40 || counts["test"][class] < 20 {
+			t.Errorf("class %s has %d training and %d test pictures", class, count, counts["test"][class])
+		}
+		if !strings.Contains(string(credits), "| "+class+" |") {
+			t.Errorf("class %s is not credited", class)
+		}
+	}
+}
+
+func decodeConfig(t *testing.T, files fs.FS, name string) image.Config {
+	file, err := files.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	config, _, err := image.DecodeConfig(file)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return config
+}
+
+func TestExtractMayBeRepeated(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		if err := Extract(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, _ := Open()
+	names, _ := fs.Glob(files, "*/*/*.jpg")
+	var extracted []string
+	for _, part := range []string{"train", "test"} {
+		found, _ := fs.Glob(os.DirFS(dir), part+"/*/*.jpg")
+		extracted = append(extracted, found...)
+	}
+	if len(extracted) != len(names) || len(names) == 0 {
+		t.Errorf("extracted %d of %d pictures", len(extracted), len(names))
+	}
+}
