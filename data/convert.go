@@ -1,0 +1,95 @@
+package data
+
+import (
+	"image"
+	"image/color"
+	"io"
+
+	"golang.org/x/image/webp"
+)
+
+// toRGB packs a decoded picture of any colour model into 8-bit RGB, over white where it is transparent.
+func toRGB(picture image.Image) Image {
+	bounds := picture.Bounds()
+	img := NewImage(bounds.Dx(), bounds.Dy())
+	if ycbcr, ok := picture.(*image.YCbCr); ok { // nearly every photograph
+		packYCbCr(img.Pix, ycbcr)
+		return img
+	}
+	at := pixelReader(picture)
+	pix := img.Pix
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			c := at(x, y)
+			white := 0xffff - uint32(c.A) // colours are premultiplied: white shows through the rest
+			pix[0] = to8(uint32(c.R) + white)
+			pix[1] = to8(uint32(c.G) + white)
+			pix[2] = to8(uint32(c.B) + white)
+			pix = pix[3:]
+		}
+	}
+	return img
+}
+
+// pixelReader avoids an allocation for each pixel where the picture's type allows it.
+func pixelReader(picture image.Image) func(x, y int) color.RGBA64 {
+	if fast, ok := picture.(image.RGBA64Image); ok {
+		return fast.RGBA64At
+	}
+	return func(x, y int) color.RGBA64 {
+		return color.RGBA64Model.Convert(picture.At(x, y)).(color.RGBA64)
+	}
+}
+
+// to8 rounds a 16-bit value to 8 bits.
+func to8(v uint32) uint8 { return uint8((min(v, 0xffff)*255 + 0x7fff) / 0xffff) }
+
+func packYCbCr(pix []uint8, m *image.YCbCr) {
+	for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
+		for x := m.Rect.Min.X; x < m.Rect.Max.X; x++ {
+			c := m.COffset(x, y)
+			pix[0], pix[1], pix[2] = color.YCbCrToRGB(m.Y[m.YOffset(x, y)], m.Cb[c], m.Cr[c])
+			pix = pix[3:]
+		}
+	}
+}
+
+// decodeWebP corrects the colours of lossy WebP: its YCbCr has the range of video (16 to 235), which the image
+// package does not know, so that pictures would come out pale.
+func decodeWebP(r io.Reader) (image.Image, error) {
+	picture, err := webp.Decode(r)
+	if err != nil {
+		return nil, err
+	}
+	switch m := picture.(type) {
+	case *image.YCbCr:
+		return fromVideoRange(m, func(x, y int) uint8 { return 255 }), nil
+	case *image.NYCbCrA:
+		return fromVideoRange(&m.YCbCr, func(x, y int) uint8 { return m.A[m.AOffset(x, y)] }), nil
+	}
+	return picture, nil
+}
+
+func fromVideoRange(m *image.YCbCr, alpha func(x, y int) uint8) *image.NRGBA {
+	rgb := image.NewNRGBA(m.Rect)
+	pix := rgb.Pix
+	for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
+		for x := m.Rect.Min.X; x < m.Rect.Max.X; x++ {
+			c := m.COffset(x, y)
+			pix[0], pix[1], pix[2] = videoToRGB(int32(m.Y[m.YOffset(x, y)]), int32(m.Cb[c]), int32(m.Cr[c]))
+			pix[3] = alpha(x, y)
+			pix = pix[4:]
+		}
+	}
+	return rgb
+}
+
+// videoToRGB is ITU-R BT.601 with video range, in the fixed-point arithmetic of libwebp (src/dsp/yuv.h).
+func videoToRGB(y, cb, cr int32) (r, g, b uint8) {
+	luma := y * 19077 >> 8
+	return clip(luma + cr*26149>>8 - 14234),
+		clip(luma - cb*6419>>8 - cr*13320>>8 + 8708),
+		clip(luma + cb*33050>>8 - 17685)
+}
+
+func clip(v int32) uint8 { return uint8(max(0, min(255, v>>6))) }

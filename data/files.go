@@ -1,0 +1,160 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Files is a Dataset of picture files, sorted by the bytes of their paths (with forward slashes) whatever the file
+// system. It is immutable, and its methods may be called concurrently.
+type Files struct {
+	pictures []file
+	report   Report
+}
+
+// file is a candidate for a picture: name is what order and messages go by, path what is opened.
+type file struct {
+	name, path, label string
+	listed            bool // named by a list: then it must be a picture
+	width, height     int  // as stored, before EXIF orientation
+}
+
+// Report says what Open found.
+type Report struct {
+	Files    int             // files looked at
+	Pictures int             // pictures with a good header, of which data.max_pictures may use a part
+	Ignored  int             // files that are no pictures, hidden files and folders, loops of links
+	Formats  map[string]int  // pictures of each type
+	Bad      []*PictureError // broken pictures, sorted by path; they are not in the dataset
+}
+
+// Open finds the pictures of a folder, at any depth, or of a list file (see parseList), and reads all their
+// headers. The label of a picture in a folder is the first folder below it. Symbolic links are followed unless they
+// lead in a circle; what starts with a dot is ignored. From Config it uses Workers, MaxBadRatio and MaxPictures.
+// Errors: no such path, no pictures, more broken ones than MaxBadRatio allows.
+func Open(ctx context.Context, path string, c Config) (*Files, error) {
+	candidates, ignored, err := findFiles(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := scan(ctx, candidates, c.WorkerCount())
+	if err != nil {
+		return nil, err
+	}
+	f.report.Ignored += ignored
+	if len(f.pictures) == 0 {
+		return nil, noPictures(path, f.report)
+	}
+	if err := checkBad(f.report.Bad, len(f.pictures)+len(f.report.Bad), c.MaxBadRatio); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f.pictures = thin(f.pictures, c.MaxPictures)
+	return f, nil
+}
+
+// findFiles lists the candidates of a folder or a list file, sorted by name.
+func findFiles(ctx context.Context, path string) (candidates []file, ignored int, err error) {
+	if path == "" {
+		return nil, 0, errors.New("no pictures are named: set data.path to a folder of pictures or a list file")
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, 0, fmt.Errorf("%q does not exist: name a folder of pictures or a list file", path)
+	case err != nil:
+		return nil, 0, err
+	case info.IsDir():
+		w := walker{ctx: ctx}
+		err = w.walk(path, "", []fs.FileInfo{info})
+		candidates, ignored = w.files, w.ignored
+	default:
+		candidates, err = readList(path)
+	}
+	slices.SortStableFunc(candidates, func(a, b file) int { return strings.Compare(a.name, b.name) })
+	return candidates, ignored, err
+}
+
+// noPictures explains an empty dataset.
+func noPictures(path string, r Report) error {
+	types := strings.Join(Formats(), ", ")
+	switch {
+	case len(r.Bad) > 0:
+		return fmt.Errorf("%q holds no readable picture: %d of %d files look like pictures, but the first one %w", path, len(r.Bad), r.Files, r.Bad[0])
+	case r.Files > 0:
+		return fmt.Errorf("%q holds no picture: %d files were seen, none of a type that is read (%s)", path, r.Files, types)
+	}
+	return fmt.Errorf("%q is empty: put pictures (%s) there, at any depth", path, types)
+}
+
+// thin keeps at most limit pictures, evenly spread so that every folder keeps its share; 0 keeps all.
+func thin(pictures []file, limit int) []file {
+	if limit == 0 || limit >= len(pictures) {
+		return pictures
+	}
+	kept := make([]file, limit)
+	for i := range kept {
+		kept[i] = pictures[i*len(pictures)/limit]
+	}
+	return kept
+}
+
+// Len is the number of pictures with a good header.
+func (f *Files) Len() int { return len(f.pictures) }
+
+// At decodes picture i.
+func (f *Files) At(ctx context.Context, i int) (Example, error) {
+	if err := ctx.Err(); err != nil {
+		return Example{}, err
+	}
+	picture := f.pictures[i]
+	img, err := readPicture(picture.path)
+	if err != nil {
+		return Example{}, &PictureError{Path: picture.path, Err: err}
+	}
+	return Example{Image: img, Path: picture.path, Label: picture.label}, nil
+}
+
+// Path is the path of picture i.
+func (f *Files) Path(i int) string { return f.pictures[i].path }
+
+// Label is the label of picture i, empty where there is none.
+func (f *Files) Label(i int) string { return f.pictures[i].label }
+
+// Labels lists the different labels, sorted; pictures without label add none.
+func (f *Files) Labels() []string {
+	var labels []string
+	for _, p := range f.pictures {
+		if p.label != "" {
+			labels = append(labels, p.label)
+		}
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+// Report says what Open found. It must not be changed.
+func (f *Files) Report() Report { return f.report }
+
+// CheckMinimum fails, naming the first ones, when a picture's short side has fewer than `side` pixels.
+func (f *Files) CheckMinimum(side int) error {
+	var small []string
+	count := 0
+	for _, p := range f.pictures {
+		if min(p.width, p.height) >= side {
+			continue
+		}
+		if count++; count <= listed {
+			small = append(small, fmt.Sprintf("%s: %d×%d", p.path, p.width, p.height))
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d pictures are smaller than %d pixels; remove them or lower data.size. The first ones:\n  %s",
+		count, len(f.pictures), side, strings.Join(small, "\n  "))
+}
