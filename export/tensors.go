@@ -1,0 +1,125 @@
+// Package export writes what leaves a run: weights, their description, and features, in files that other tools
+// open as they are. Every file is written whole or not at all, and none is replaced unless the caller says so.
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"pretrain/internal/atomicfile"
+	"pretrain/internal/tensorfile"
+)
+
+// ErrExists is wrapped by errors about a file that is there already and may not be overwritten.
+var ErrExists = atomicfile.ErrExists
+
+// Tensor is a named float32 array.
+type Tensor = tensorfile.Tensor
+
+// WriteTensors writes the safetensors file path. Its bytes depend on the tensors and the metadata alone: not on the
+// order of the slice, the time or the path. Put no time, path or run name into metadata where equal weights must
+// give equal files. The tensors are only read. Unless overwrite is set, a file that exists is an error (ErrExists).
+func WriteTensors(path string, tensors []Tensor, metadata map[string]string, overwrite bool) error {
+	return atomicfile.Write(path, overwrite, func(w io.Writer) error { return tensorfile.Write(w, tensors, metadata) })
+}
+
+// ReadTensors reads a safetensors file of float32 tensors, in the order of their bytes in the file.
+func ReadTensors(path string) ([]Tensor, map[string]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read tensors: %w", err)
+	}
+	defer f.Close()
+	stat, err := f.Stat()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read tensors: %w", err)
+	}
+	r, err := tensorfile.NewReader(f, stat.Size())
+	if err != nil {
+		return nil, nil, fmt.Errorf("read tensors %s: %w", path, err)
+	}
+	tensors, err := r.All()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read tensors %s: %w", path, err)
+	}
+	return tensors, r.Metadata, nil
+}
+
+// OIHW reorders a convolution's weights from [filters, height, width, channels], as the kernels want them, to
+// [filters, channels, height, width], as torchvision and timm have them. The result shares nothing with t.
+func OIHW(t Tensor) (Tensor, error) {
+	if len(t.Shape) != 4 {
+		return Tensor{}, fmt.Errorf("tensor %q has shape %v: convolution weights have 4 dimensions", t.Name, t.Shape)
+	}
+	filters, height, width, channels := t.Shape[0], t.Shape[1], t.Shape[2], t.Shape[3]
+	positions := height * width
+	if n := filters * positions * channels; n != len(t.Data) {
+		return Tensor{}, fmt.Errorf("tensor %q has %d values, but its shape %v needs %d", t.Name, len(t.Data), t.Shape, n)
+	}
+	data := make([]float32, len(t.Data))
+	for f := range filters {
+		from, to := t.Data[f*positions*channels:], data[f*positions*channels:]
+		for p := range positions {
+			for c := range channels {
+				to[c*positions+p] = from[p*channels+c]
+			}
+		}
+	}
+	return Tensor{Name: t.Name, Shape: []int{filters, channels, height, width}, Data: data}, nil
+}
+
+// Model is the content of model.json: what a stranger must know to build the network that the exported weights fit,
+// and to feed it. Like the weights it holds no time, path or run name.
+type Model struct {
+	FormatVersion int            `json:"format_version"` // 1
+	Name          string         `json:"name"`           // architecture, such as "vit_tiny" or "resnet18"
+	Family        string         `json:"family"`         // "vit" or "resnet"
+	Parameters    any            `json:"parameters"`     // the family's configuration, as in the YAML
+	InputSide     int            `json:"input_side"`     // pixels
+	Dim           int            `json:"dim"`            // features of a picture
+	Depth         int            `json:"depth"`          // layers: blocks of a ViT, stages of a ResNet
+	Stride        int            `json:"stride"`         // pixels between two positions of the feature map
+	Pooling       string         `json:"pooling"`        // how positions become one vector: "mean" or "class"
+	KeyNames      string         `json:"key_names"`      // whose parameter names are used: "timm" or "torchvision"
+	Weights       string         `json:"weights"`        // file name beside model.json
+	Input         Preprocessing  `json:"input"`
+	Extra         map[string]any `json:"extra,omitempty"`
+}
+
+// Preprocessing says how a picture becomes the network's input.
+type Preprocessing struct {
+	Colour        string     `json:"colour"`        // "RGB"
+	Range         [2]float64 `json:"range"`         // of a pixel before normalisation, [0, 1]
+	Resize        string     `json:"resize"`        // which side becomes InputSide
+	Interpolation string     `json:"interpolation"` // filter of the resize
+	Crop          string     `json:"crop"`          // what is cut out then
+	Mean          [3]float64 `json:"mean"`          // subtracted, per channel
+	Std           [3]float64 `json:"std"`           // divided by, per channel
+}
+
+// ModelVersion is the format version that WriteModel writes.
+const ModelVersion = 1
+
+// StandardPreprocessing is the one preprocessing of evaluation, extraction and export, with the run's normalisation.
+func StandardPreprocessing(mean, std [3]float64) Preprocessing {
+	return Preprocessing{
+		Colour: "RGB", Range: [2]float64{0, 1},
+		Resize: "short side", Interpolation: "bicubic, antialiased", Crop: "centre square",
+		Mean: mean, Std: std,
+	}
+}
+
+// WriteModel writes model as indented JSON; FormatVersion is filled in. overwrite is as in WriteTensors.
+func WriteModel(path string, model Model, overwrite bool) error {
+	model.FormatVersion = ModelVersion
+	text, err := json.MarshalIndent(model, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return atomicfile.Write(path, overwrite, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}
