@@ -1,0 +1,219 @@
+package nn
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"slices"
+
+	"github.com/chewxy/hm"
+	G "gorgonia.org/gorgonia"
+	T "gorgonia.org/tensor"
+
+	"pretrain/internal/kernel"
+)
+
+// buffers are what an operation reads and writes. The executor fills them once and replaces only those of inputs that
+// are bound again, so operations must read the fields at every run.
+type buffers struct {
+	out   []float32   // arrives dirty: all of it is to be written
+	in    [][]float32 // one an input; nil for inputs that are there for order only
+	side  [][]float32 // the operation's own further results, dirty too
+	saved [][]float32 // side buffers of definition.saved
+}
+
+// A launcher prepares an operation for its buffers and returns the function that runs it. Whatever a run needs to
+// allocate is allocated here, once.
+type launcher func(e *kernel.Engine, b *buffers) func()
+
+// call is the launcher of a function that needs no preparation.
+func call(run func(e *kernel.Engine, b *buffers)) launcher {
+	return func(e *kernel.Engine, b *buffers) func() { return func() { run(e, b) } }
+}
+
+// perItem is the launcher of a function over items 0 … n-1 that the engine's workers share.
+func perItem(n int, run func(b *buffers, item int)) launcher {
+	return func(e *kernel.Engine, b *buffers) func() {
+		task := func(_, item int) { run(b, item) }
+		return func() { e.Parallel(n, task) }
+	}
+}
+
+// definition is what makes one operation different from another.
+type definition struct {
+	kind   string
+	name   string // of the layer; empty for operations without parameters
+	shape  T.Shape
+	inputs []*G.Node
+	run    launcher
+	// side lists the lengths of further results: state for the backward operation, or outputs read through taps.
+	side []int
+	// saved is the forward node whose side buffers the operation reads. Unless it is one of the inputs anyway it
+	// becomes a last input that only says "after": its output is not kept alive.
+	saved *G.Node
+	// inPlace lists inputs of the shape of the output whose buffer the output may take over.
+	inPlace []int
+	// view, if set, tells the planner where the result already is; run is then used by the tape machine only.
+	view *view
+	// parts, if set, makes the operation a sum of row ranges, which the planner takes apart.
+	parts *partition
+	// backward returns the gradients of the first inputs; the others are not differentiable. With fixed set, a path
+	// of gradients through the operation is an error; with neither, gradients end here.
+	backward func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node
+	wrt      int
+	fixed    bool
+}
+
+// view places a result inside something that exists: rows of input 0 from a row on, or one of its side buffers.
+type view struct {
+	row  int
+	side int // -1 for rows of the output
+}
+
+// operation is the only gorgonia.Op of this package: the boilerplate around a definition.
+type operation struct {
+	definition
+	ctx    *Ctx // where it was built; its backward operations are built there too
+	serial uint32
+	after  bool        // the last input is there for order only
+	oracle [][]float32 // side buffers of runs by the tape machine
+}
+
+var (
+	_          G.SDOp = (*operation)(nil)
+	matrixType        = G.TensorType{Dims: 2, Of: T.Float32}
+)
+
+func matrix(rows, cols int) T.Shape { return T.Shape{rows, cols} }
+
+// apply adds an operation to the graph. It returns nil once the graph has failed.
+func (c *Ctx) apply(d definition) *G.Node {
+	if !c.ok(d.kind, d.name, d.inputs...) {
+		return nil
+	}
+	op := &operation{definition: d, ctx: c}
+	op.inputs = slices.Clone(d.inputs)
+	if d.saved != nil && !slices.Contains(d.inputs, d.saved) {
+		op.inputs, op.after = append(op.inputs, d.saved), true
+	}
+	c.graph.number(op)
+	node, err := G.ApplyOp(op, op.inputs...)
+	if err != nil {
+		c.failf(d.kind, d.name, "%w", err)
+		return nil
+	}
+	c.graph.hashes[node.Hashcode()] = true
+	return node
+}
+
+// number gives an operation its serial number, passing over those whose 32-bit hash another node already has:
+// gorgonia's tape machine would take the two for one.
+func (g *graph) number(op *operation) {
+	var children []byte
+	for _, input := range op.inputs {
+		children = binary.LittleEndian.AppendUint32(children, input.Hashcode())
+	}
+	for {
+		g.serial++
+		op.serial = g.serial
+		if !g.hashes[hashOf(typeOf(op.shape), op.shape, op.identity(), children)] {
+			return
+		}
+	}
+}
+
+// hashOf predicts gorgonia's Node.Hashcode from a node's type, shape, identity and the hashes of its children.
+func hashOf(of hm.Type, shape T.Shape, identity, children []byte) uint32 {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%v%v", of, shape)
+	h.Write(identity)
+	h.Write([]byte{byte(len(children) / 4)})
+	h.Write(children)
+	return h.Sum32()
+}
+
+func typeOf(shape T.Shape) hm.Type {
+	if shape.IsScalar() {
+		return T.Float32
+	}
+	return matrixType
+}
+
+// identity tells the operation from all others of its graph.
+func (op *operation) identity() []byte { return fmt.Appendf(nil, "%s#%d", op.kind, op.serial) }
+
+// WriteHash writes the identity of the operation.
+func (op *operation) WriteHash(h hash.Hash) { h.Write(op.identity()) }
+
+// Hashcode is the serial number, so that the graph never merges two operations.
+func (op *operation) Hashcode() uint32 { return op.serial }
+
+// String is the kind and the place in the model, for messages.
+func (op *operation) String() string { return op.kind + " " + op.ctx.place(op.name) }
+
+// Arity is the number of inputs.
+func (op *operation) Arity() int { return len(op.inputs) }
+
+// Type is made anew each time, because gorgonia returns it to a pool.
+func (op *operation) Type() hm.Type {
+	types := make([]hm.Type, 0, len(op.inputs)+1)
+	for _, input := range op.inputs {
+		types = append(types, typeOf(input.Shape()))
+	}
+	return hm.NewFnType(append(types, typeOf(op.shape))...)
+}
+
+// InferShape checks the shapes of the inputs and returns that of the output.
+func (op *operation) InferShape(in ...G.DimSizer) (T.Shape, error) {
+	shapes, err := G.DimSizersToShapes(in)
+	if err != nil {
+		return nil, err
+	}
+	for i, shape := range shapes {
+		if want := op.inputs[i].Shape(); !shape.Eq(want) {
+			return nil, fmt.Errorf("%v: input %d has shape %v: it was built for %v", op, i, shape, want)
+		}
+	}
+	return op.shape.Clone(), nil
+}
+
+// DiffWRT tells which inputs have a gradient.
+func (op *operation) DiffWRT(inputs int) []bool {
+	wrt := make([]bool, inputs)
+	for i := range op.wrt {
+		wrt[i] = true
+	}
+	return wrt
+}
+
+// SymDiff adds the operations that compute the gradients of the inputs from that of the output.
+func (op *operation) SymDiff(inputs G.Nodes, output, grad *G.Node) (G.Nodes, error) {
+	gradients := make(G.Nodes, len(inputs))
+	if op.backward == nil {
+		return gradients, nil
+	}
+	copy(gradients, op.backward(op.ctx, inputs, output, grad))
+	return gradients, op.ctx.Err()
+}
+
+// ReturnsPtr, CallsExtern and OverwritesInput tell the tape machine that every result has a buffer of its own.
+func (op *operation) ReturnsPtr() bool     { return false }
+func (op *operation) CallsExtern() bool    { return false }
+func (op *operation) OverwritesInput() int { return -1 }
+
+// operationOf returns the operation of a node, or nil for a leaf.
+func operationOf(n *G.Node) *operation {
+	op, _ := n.Op().(*operation)
+	return op
+}
+
+// tap makes a node of a side buffer of main.
+func (c *Ctx) tap(main *G.Node, side, rows, cols int) *G.Node {
+	if !c.ok("Tap", "", main) {
+		return nil
+	}
+	source := operationOf(main)
+	run := func(_ *kernel.Engine, b *buffers) { copy(b.out, source.oracle[side]) }
+	return c.apply(definition{kind: "Tap", shape: matrix(rows, cols), inputs: []*G.Node{main}, run: call(run), view: &view{side: side}})
+}

@@ -1,0 +1,320 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	G "gorgonia.org/gorgonia"
+
+	"pretrain/internal/kernel"
+)
+
+// Program is a compiled graph: a flat list of kernel calls over one arena. It is not safe for concurrent use, and as
+// an Engine runs one kernel at a time, neither are two programs on one engine.
+type Program struct {
+	plan    *plan
+	engine  *kernel.Engine
+	arena   []float32
+	calls   []func()
+	steps   []step      // parallel to calls
+	current int         // call that is running, for the message should it panic
+	inputs  []*input    // that the program needs
+	unused  [][]float32 // gradients of parameters that the cost does not depend on
+	err     error       // of Bind
+	profile *profile    // nil unless enabled
+}
+
+// input is a matrix that Bind supplies.
+type input struct {
+	node   *G.Node
+	name   string
+	buffer []float32
+	users  []user
+}
+
+// user is a slice that has to follow the buffer of an input.
+type user struct {
+	slice        *[]float32
+	offset, size int
+}
+
+// Compile plans the graph of c for the engine. With a cost, which must be a scalar, every Run also computes the
+// gradient of each parameter of the store into its Gradient. Values of the nodes to keep can be read after a Run; what
+// neither they nor the cost's gradient need is left out. The first Compile of a store freezes it.
+//
+// It fails with the first error of building the graph, and when two nodes have one hash, which the tape machine could
+// not tell apart.
+func Compile(c *Ctx, engine *kernel.Engine, cost *G.Node, keep ...*G.Node) (*Program, error) {
+	return compile(c, engine, planOptions{}, cost, keep)
+}
+
+func compile(c *Ctx, engine *kernel.Engine, options planOptions, cost *G.Node, keep []*G.Node) (*Program, error) {
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	if engine == nil {
+		return nil, errors.New("nn.Compile: the engine is nil: make one with kernel.New")
+	}
+	if slices.Contains(keep, nil) || (cost == nil && len(keep) == 0) {
+		return nil, errors.New("nn.Compile: nothing to compute: pass a cost, or nodes to keep that are not nil")
+	}
+	g := c.graph
+	g.store.Freeze()
+	g.engine = engine
+	gradients, err := c.gradients(cost)
+	if err != nil {
+		return nil, err
+	}
+	nodes, targets, err := g.needed(gradients, cost, keep)
+	if err != nil {
+		return nil, err
+	}
+	p := &Program{engine: engine, plan: newPlan(g, nodes, keep, targets, options)}
+	p.arena = arenaFloats(p.plan.arena)
+	p.link(nodes)
+	if cost != nil {
+		p.unused = g.withoutGradient(gradients)
+	}
+	return p, nil
+}
+
+// gradients differentiates the cost, if there is one.
+func (c *Ctx) gradients(cost *G.Node) (map[*G.Node]*G.Node, error) {
+	if cost == nil {
+		return nil, nil
+	}
+	if !cost.IsScalar() {
+		return nil, fmt.Errorf("nn.Compile: the cost %v has shape %v: it must be a scalar", cost, cost.Shape())
+	}
+	return c.differentiate(cost)
+}
+
+// needed lists the nodes that must be computed, and where gradients go.
+func (g *graph) needed(gradients map[*G.Node]*G.Node, cost *G.Node, keep []*G.Node) ([]*G.Node, map[*G.Node][]float32, error) {
+	targets := map[*G.Node][]float32{}
+	roots := slices.Clone(keep)
+	if cost != nil {
+		roots = append(roots, cost)
+	}
+	for parameter, gradient := range gradients {
+		targets[gradient] = g.leaves[parameter].parameter.Gradient
+		roots = append(roots, gradient)
+	}
+	nodes, err := g.ancestors(roots...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return nodes, targets, distinct(nodes)
+}
+
+// distinct reports two nodes of one hash.
+func distinct(nodes []*G.Node) error {
+	byHash := map[uint32]*G.Node{}
+	for _, node := range nodes {
+		if other := byHash[node.Hashcode()]; other != nil {
+			return fmt.Errorf("nodes %v and %v have the same hash %#x: rename a layer or input", other, node, node.Hashcode())
+		}
+		byHash[node.Hashcode()] = node
+	}
+	return nil
+}
+
+// withoutGradient lists the gradients that no call writes.
+func (g *graph) withoutGradient(gradients map[*G.Node]*G.Node) [][]float32 {
+	written := map[*Parameter]bool{}
+	for parameter := range gradients {
+		written[g.leaves[parameter].parameter] = true
+	}
+	var unused [][]float32
+	for _, p := range g.store.parameters {
+		if !written[p] {
+			unused = append(unused, p.Gradient)
+		}
+	}
+	return unused
+}
+
+// link resolves every buffer of every step and prepares its call.
+func (p *Program) link(nodes []*G.Node) {
+	inputs := map[*leaf]*input{}
+	for _, node := range nodes {
+		if l := p.plan.graph.leaves[node]; l != nil && l.memory() == nil {
+			inputs[l] = &input{node: node, name: l.name}
+			p.inputs = append(p.inputs, inputs[l])
+		}
+	}
+	for _, s := range p.plan.steps {
+		if s.skip {
+			continue
+		}
+		l := linker{plan: p.plan, arena: p.arena, inputs: inputs}
+		p.calls = append(p.calls, l.call(p.engine, s))
+		p.steps = append(p.steps, s)
+	}
+}
+
+// memory is where a leaf lives; nil for inputs.
+func (l *leaf) memory() []float32 {
+	if l.parameter != nil {
+		return l.parameter.Value
+	}
+	return l.constant
+}
+
+// linker resolves the buffers of steps.
+type linker struct {
+	plan   *plan
+	arena  []float32
+	inputs map[*leaf]*input
+}
+
+// call prepares one step.
+func (l *linker) call(e *kernel.Engine, s step) func() {
+	b := &buffers{}
+	l.resolve(&b.out, l.plan.locations[s.node])
+	width := cols(s.node)
+	switch {
+	case s.part >= 0:
+		b.in = make([][]float32, 1)
+		l.resolve(&b.in[0], l.plan.locations[s.op.inputs[s.part]])
+		return func() { s.op.parts.write(e, b.out, b.in[0], s.part, width) }
+	case s.part == clearing:
+		return func() { s.op.parts.clear(b.out, width) }
+	}
+	b.in = make([][]float32, len(s.op.inputs))
+	for i, input := range s.op.data() {
+		l.resolve(&b.in[i], l.plan.locations[input])
+	}
+	b.side = l.whole(l.plan.sides[s.node])
+	if s.op.saved != nil {
+		b.saved = l.whole(l.plan.sides[s.op.saved])
+	}
+	return s.op.run(e, b)
+}
+
+// whole resolves side buffers.
+func (l *linker) whole(values []*value) [][]float32 {
+	slices := make([][]float32, len(values))
+	for i, v := range values {
+		l.resolve(&slices[i], location{v, 0, v.size})
+	}
+	return slices
+}
+
+// resolve points slice at a location, now and whenever an input is bound.
+func (l *linker) resolve(slice *[]float32, at location) {
+	root, offset := at.value.root()
+	offset += at.offset
+	var memory []float32
+	switch {
+	case root.leaf != nil:
+		if in := l.inputs[root.leaf]; in != nil {
+			in.users = append(in.users, user{slice, offset, at.size})
+			return
+		}
+		memory = root.leaf.memory()
+	case root.target != nil:
+		memory = root.target
+	default:
+		memory = l.arena[root.memory.offset:]
+	}
+	*slice = memory[offset : offset+at.size : offset+at.size]
+}
+
+// Bind gives an input its numbers, row-major. The program reads them at each Run until the input is bound again; the
+// buffer remains the caller's. A buffer of the wrong size, or a node that is no input, is an error of the next Run;
+// an input that the program does not need is ignored.
+func (p *Program) Bind(node *G.Node, buffer []float32) {
+	l := p.plan.graph.leaves[node]
+	if l == nil || l.memory() != nil {
+		p.err = errors.Join(p.err, fmt.Errorf("Bind: %v is not an input of this program", node))
+		return
+	}
+	if size := node.Shape().TotalSize(); len(buffer) != size {
+		p.err = errors.Join(p.err, fmt.Errorf("Bind: input %s gets %d numbers: its shape %v has %d", l.name, len(buffer), node.Shape(), size))
+		return
+	}
+	if in := p.input(l); in != nil {
+		in.bind(buffer)
+	}
+}
+
+// input is the input of a leaf, or nil if the leaf is none or the program does not need it.
+func (p *Program) input(l *leaf) *input {
+	for _, in := range p.inputs {
+		if p.plan.graph.leaves[in.node] == l {
+			return in
+		}
+	}
+	return nil
+}
+
+func (in *input) bind(buffer []float32) {
+	in.buffer = buffer
+	for _, u := range in.users {
+		*u.slice = buffer[u.offset : u.offset+u.size : u.offset+u.size]
+	}
+}
+
+// Run computes the graph. It fails if an input is not bound, or if an operation cannot go on, for instance at a label
+// beyond the number of classes; the error names the operation and its shapes. After an error of Bind it returns that
+// error, once.
+func (p *Program) Run() (err error) {
+	if err := p.ready(); err != nil {
+		return err
+	}
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("%v: %v", p.steps[p.current], reason)
+		}
+	}()
+	for _, gradient := range p.unused {
+		clear(gradient)
+	}
+	if p.profile != nil {
+		p.runProfiled()
+		return nil
+	}
+	for i, call := range p.calls {
+		p.current = i
+		call()
+	}
+	return nil
+}
+
+// ready reports errors of Bind and inputs that have no buffer.
+func (p *Program) ready() error {
+	if err := p.err; err != nil {
+		p.err = nil
+		return err
+	}
+	for _, in := range p.inputs {
+		if in.buffer == nil {
+			return fmt.Errorf("input %s is not bound: call Bind before Run", in.name)
+		}
+	}
+	return nil
+}
+
+// Value returns the numbers of a kept node, an input or a parameter after a Run, or nil for any other node. The next
+// Run overwrites them.
+func (p *Program) Value(node *G.Node) []float32 {
+	at, planned := p.plan.locations[node]
+	if !planned || (!p.plan.kept[node] && at.value.leaf == nil) {
+		return nil
+	}
+	if in := p.input(at.value.leaf); in != nil {
+		if in.buffer == nil {
+			return nil
+		}
+		return in.buffer[at.offset : at.offset+at.size]
+	}
+	var slice []float32
+	l := linker{plan: p.plan, arena: p.arena}
+	l.resolve(&slice, at)
+	return slice
+}
+
+// ArenaBytes is the memory of all intermediate results.
+func (p *Program) ArenaBytes() int { return len(p.arena) * 4 }
