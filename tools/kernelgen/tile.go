@@ -1,0 +1,189 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// prefetchAhead is how far, in rows of B, the tile kernels ask for B ahead of its use.
+const prefetchAhead = 32
+
+// tile is one kernel: rows×(2 vectors) of C in registers.
+type tile struct {
+	unit
+	rows int
+
+	sums   [][2]reg.VecVirtual
+	c, a   reg.GPVirtual
+	cStep  reg.GPVirtual // bytes between rows of C
+	aStep  reg.GPVirtual // bytes between rows of A
+	triple reg.GPVirtual // three rows of A
+}
+
+// emitTiles declares a tile kernel for each number of rows: 6×16 and less for AVX2, 14×32 and less for AVX-512. The
+// largest fill the register file (12 of 16, 28 of 32) and leave two vectors for B and one or two for A.
+func emitTiles(c *build.Context) {
+	bothUnits(c, func(u unit) {
+		rows := 6
+		if u.wide() {
+			rows = 14
+		}
+		for n := 1; n <= rows; n++ {
+			t := &tile{unit: u, rows: n}
+			t.emit()
+		}
+	})
+}
+
+func (t *tile) emit() {
+	t.Function(fmt.Sprintf("tile%d%s", t.rows, t.suffix))
+	t.Attributes(attr.NOSPLIT)
+	t.SignatureExpr("func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool)")
+	t.Doc(fmt.Sprintf("See tileKernel: %d rows.", t.rows))
+	t.Pragma("noescape")
+	t.begin()
+	t.loop()
+	t.finish()
+	t.RET()
+}
+
+// begin loads the start values into the accumulators and asks for the lines of C.
+func (t *tile) begin() {
+	start := t.pointer("start")
+	first, second := t.vector(), t.vector()
+	t.VMOVUPS(operand.Mem{Base: start}, first)
+	t.VMOVUPS(operand.Mem{Base: start, Disp: t.bytes}, second)
+	t.sums = make([][2]reg.VecVirtual, t.rows)
+	for i := range t.sums {
+		t.sums[i] = [2]reg.VecVirtual{t.vector(), t.vector()}
+		t.VMOVAPS(first, t.sums[i][0])
+		t.VMOVAPS(second, t.sums[i][1])
+	}
+	t.c, t.cStep = t.pointer("c"), t.stride("cStride")
+	ahead := t.GP64()
+	t.MOVQ(t.c, ahead)
+	for range t.rows {
+		t.PREFETCHT0(operand.Mem{Base: ahead})
+		t.PREFETCHT0(operand.Mem{Base: ahead, Disp: 2*t.bytes - 4})
+		t.ADDQ(t.cStep, ahead)
+	}
+}
+
+// loop adds the outer products of the k columns of A and rows of B.
+func (t *tile) loop() {
+	t.a, t.aStep = t.pointer("a"), t.stride("aRow")
+	t.triple = t.GP64()
+	t.LEAQ(operand.Mem{Base: t.aStep, Index: t.aStep, Scale: 2}, t.triple)
+	aCol, bStep, b := t.stride("aCol"), t.stride("bStride"), t.pointer("b")
+	bases := t.bases()
+	laterA, laterB := t.later(t.a, aCol), t.later(b, bStep)
+	k := t.Load(t.Param("k"), t.GP64()).(reg.GPVirtual)
+	loop, end := t.label("loop"), t.label("end")
+	t.TESTQ(k, k)
+	t.JZ(operand.LabelRef(end))
+	t.Label(loop)
+	left, right := t.vector(), t.vector()
+	t.VMOVUPS(operand.Mem{Base: b}, left)
+	t.VMOVUPS(operand.Mem{Base: b, Disp: t.bytes}, right)
+	t.PREFETCHT0(operand.Mem{Base: laterB})
+	t.PREFETCHT0(operand.Mem{Base: laterB, Disp: t.bytes})
+	t.PREFETCHT0(operand.Mem{Base: laterA})
+	t.PREFETCHT0(operand.Mem{Base: laterA, Disp: 4*t.rows - 4})
+	t.ADDQ(bStep, b)
+	t.ADDQ(bStep, laterB)
+	t.ADDQ(aCol, laterA)
+	for i := range t.rows {
+		element := t.vector()
+		t.VBROADCASTSS(t.element(bases, i), element)
+		t.VFMADD231PS(element, left, t.sums[i][0])
+		t.VFMADD231PS(element, right, t.sums[i][1])
+	}
+	for _, base := range bases {
+		t.ADDQ(aCol, base)
+	}
+	t.DECQ(k)
+	t.JNZ(operand.LabelRef(loop))
+	t.Label(end)
+}
+
+// later returns a pointer that is prefetchAhead steps in front of another.
+func (t *tile) later(from, step reg.GPVirtual) reg.GPVirtual {
+	p := t.GP64()
+	t.MOVQ(from, p)
+	for range prefetchAhead / 8 {
+		t.LEAQ(operand.Mem{Base: p, Index: step, Scale: 8}, p)
+	}
+	return p
+}
+
+// bases returns pointers to rows 0, 5 and 10 of A, as many as needed: x86 addresses reach the four rows after each.
+func (t *tile) bases() []reg.GPVirtual {
+	bases := []reg.GPVirtual{t.a}
+	for row := 5; row < t.rows; row += 5 {
+		next := t.GP64()
+		t.LEAQ(operand.Mem{Base: bases[len(bases)-1], Index: t.aStep, Scale: 4}, next)
+		t.ADDQ(t.aStep, next)
+		bases = append(bases, next)
+	}
+	return bases
+}
+
+// element addresses A in row i of the current column.
+func (t *tile) element(bases []reg.GPVirtual, i int) operand.Mem {
+	m := operand.Mem{Base: bases[i/5]}
+	switch i % 5 {
+	case 1, 2, 4:
+		m.Index, m.Scale = t.aStep, uint8(i%5)
+	case 3:
+		m.Index, m.Scale = t.triple, 1
+	}
+	return m
+}
+
+// finish stores the accumulators, after adding C if asked to.
+func (t *tile) finish() {
+	accumulate := t.Load(t.Param("accumulate"), t.GP8()).(reg.GPVirtual)
+	store := t.label("store")
+	t.TESTB(accumulate, accumulate)
+	t.JZ(operand.LabelRef(store))
+	ahead := t.GP64()
+	t.MOVQ(t.c, ahead)
+	t.eachRow(ahead, func(half operand.Mem, sum reg.VecVirtual) { t.VADDPS(half, sum, sum) })
+	t.Label(store)
+	t.eachRow(t.c, func(half operand.Mem, sum reg.VecVirtual) { t.VMOVUPS(sum, half) })
+	if !t.wide() {
+		t.VZEROUPPER()
+	} else {
+		t.VZEROUPPER()
+	}
+}
+
+// eachRow visits the vectors of C with their accumulators, moving the row pointer on.
+func (t *tile) eachRow(row reg.GPVirtual, visit func(operand.Mem, reg.VecVirtual)) {
+	for i := range t.rows {
+		for half := range 2 {
+			visit(operand.Mem{Base: row, Disp: half * t.bytes}, t.sums[i][half])
+		}
+		if i < t.rows-1 {
+			t.ADDQ(t.cStep, row)
+		}
+	}
+}
+
+func (t *tile) label(name string) string { return name }
+
+// pointer loads a pointer parameter.
+func (t *tile) pointer(name string) reg.GPVirtual {
+	return t.Load(t.Param(name), t.GP64()).(reg.GPVirtual)
+}
+
+// stride loads a parameter that counts floats, as bytes.
+func (t *tile) stride(name string) reg.GPVirtual {
+	s := t.pointer(name)
+	t.SHLQ(operand.Imm(2), s)
+	return s
+}
