@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"pretrain/eval"
+	"pretrain/internal/atomicfile"
+	"pretrain/run"
+	"pretrain/train"
+)
+
+func (p program) evalCommand() *cobra.Command {
+	var options run.EvaluateOptions
+	var layers, report string
+	command := &cobra.Command{
+		Use:   "eval RUN --train DIR --test DIR",
+		Short: "Measure the features of a run on labelled pictures",
+		Long: `Measure how well simple classifiers do on the frozen features of a run, layer by layer, beside the same network with
+random weights and the bare pixels. The first folder under DIR that a picture is in is its label.
+
+The best layer of each is chosen on --val or, without it, on a fifth of --train that is held out for that; nothing is
+ever chosen on --test.`,
+		Example: `  pretrain eval runs/first --train labelled/train --test labelled/test
+  pretrain eval runs/first --train labelled/train --test labelled/test --val labelled/val --probe knn --layers 2,3 --json eval.json`,
+		Args: one("RUN"),
+		RunE: work(func(command *cobra.Command, arguments []string) (err error) {
+			if options.Layers, err = parseLayers(layers); err != nil {
+				return train.Usage(err)
+			}
+			opened, err := run.Open(arguments[0])
+			if err != nil {
+				return err
+			}
+			defer opened.Close()
+			measured, err := opened.Evaluate(command.Context(), options)
+			if err != nil {
+				return err
+			}
+			if report == "" {
+				report = filepath.Join(opened.Directory.Evaluations(), "eval.json")
+			}
+			return p.report(measured, report)
+		}),
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.Train, "train", "", "labelled folder or list file `DIR` that the classifiers are fitted on, for instance --train labelled/train")
+	flags.StringVar(&options.Test, "test", "", "labelled folder or list file `DIR` that they are measured on, for instance --test labelled/test")
+	flags.StringVar(&options.Val, "val", "", "labelled folder or list file `DIR` that the layer is chosen on, for instance --val labelled/val")
+	flags.StringSliceVar(&options.Probes, "probe", []string{"knn", "linear"}, "classifiers, for instance --probe knn")
+	flags.StringVar(&layers, "layers", "all", "layers to measure, from 1, for instance --layers 2,4")
+	flags.StringVar(&report, "json", "", "`FILE` for the measurements, - for standard output, for instance --json eval.json (default RUN/eval/eval.json)")
+	required(command, "train")
+	required(command, "test")
+	complete(command, "probe", "knn", "linear")
+	return command
+}
+
+// parseLayers reads "all" (nil) or numbers with commas between them.
+func parseLayers(text string) ([]int, error) {
+	if text == "all" {
+		return nil, nil
+	}
+	var layers []int
+	for part := range strings.SplitSeq(text, ",") {
+		layer, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || layer < 1 {
+			return nil, fmt.Errorf("--layers is %q: must be all, or layer numbers from 1 with commas between them, such as 2,4", text)
+		}
+		layers = append(layers, layer)
+	}
+	return layers, nil
+}
+
+// report writes the measurements as JSON, and as a table unless standard output has the JSON.
+func (p program) report(measured eval.Report, path string) error {
+	write := func(w io.Writer) error {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(measured)
+	}
+	if path == "-" {
+		return write(p.stdout)
+	}
+	if err := atomicfile.Write(path, true, write); err != nil {
+		return err
+	}
+	if err := printReport(p.stdout, measured); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(p.stdout, "\nwritten to %s\n", path)
+	return err
+}
+
+// printReport writes one line a measurement, then what the chosen layers reach.
+func printReport(w io.Writer, measured eval.Report) error {
+	var chosen []eval.Row
+	for _, row := range measured.Rows {
+		if row.Chosen {
+			chosen = append(chosen, row)
+		}
+	}
+	if len(chosen) < len(measured.Rows) {
+		if err := printRows(w, measured.Rows); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "\nThe layers chosen without a look at the %d test pictures:\n\n", measured.Test)
+	}
+	return printRows(w, chosen)
+}
+
+func printRows(w io.Writer, rows []eval.Row) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "FEATURES\tLAYER\tPROBE\tACCURACY\t95 % INTERVAL\tBALANCED")
+	for _, row := range rows {
+		layer := strconv.Itoa(row.Layer)
+		if row.Layer == 0 {
+			layer = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%.3f\t%.3f to %.3f\t%.3f\n",
+			row.Features, layer, row.Probe, row.Accuracy, row.Interval[0], row.Interval[1], row.BalancedAccuracy)
+	}
+	return table.Flush()
+}
+
+// complete offers values for a flag. The only error is that of a flag that does not exist.
+func complete(command *cobra.Command, flag string, values ...string) {
+	if err := command.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err)
+	}
+}

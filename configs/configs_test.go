@@ -1,0 +1,329 @@
+package configs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"pretrain/pretext"
+)
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "run.yaml")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func load(t *testing.T, source Source) *Resolved {
+	t.Helper()
+	resolved, err := Load(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resolved
+}
+
+// Every default must keep its own rules, and every key must be explained and have a variable of its own.
+func TestEveryKey(t *testing.T) {
+	tree, err := Default().tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables := map[string]string{}
+	for _, key := range tree.Keys() {
+		text, err := key.Literal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(Source{Name: "quickstart", Overrides: []Override{{Flag: "--set", Path: key.Path, Value: strings.Trim(text, `"`)}}}); err != nil && strings.Contains(err.Error(), "--set: ") {
+			t.Errorf("the default does not pass: %v", err)
+		}
+		if key.Doc == "" {
+			t.Errorf("%s has no doc tag", key.Path)
+		}
+		if other, taken := variables[key.Variable(prefix)]; taken {
+			t.Errorf("%s and %s share the variable %s", key.Path, other, key.Variable(prefix))
+		}
+		variables[key.Variable(prefix)] = key.Path
+	}
+	for _, variable := range reserved {
+		if path := variables[variable]; path != "" {
+			t.Errorf("%s is reserved, yet means %s", variable, path)
+		}
+	}
+}
+
+func TestTopLevelKeys(t *testing.T) {
+	schema, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for pair := schema.Properties.Oldest(); pair != nil; pair = pair.Next() {
+		got = append(got, pair.Key)
+	}
+	want := strings.Fields("data backbone tasks losses optimizer train checkpoints eval export metrics logging")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	tasks, _ := schema.Properties.Get("tasks")
+	for _, name := range []string{"rotation", "relative_position", "patch_location", "colorization"} {
+		if _, found := tasks.Properties.Get(name); !found {
+			t.Errorf("no section tasks.%s", name)
+		}
+	}
+}
+
+func TestRecipes(t *testing.T) {
+	schema := compileSchema(t)
+	for _, name := range Recipes() {
+		resolved := load(t, Source{Name: name, Pictures: IfNamed})
+		if resolved.Config.Data.Path != "" {
+			t.Errorf("%s: data.path is %q; a recipe leaves it to the user", name, resolved.Config.Data.Path)
+		}
+		if got := len(resolved.Config.ActiveTasks()); got != 4 {
+			t.Errorf("%s: %d tasks are active", name, got)
+		}
+		content, err := Recipe(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var document any
+		if err := yaml.Unmarshal(content, &document); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(document); err != nil {
+			t.Errorf("%s does not match the schema: %v", name, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"clothing-resnet18", "clothing-vit-tiny", "quickstart"}, Recipes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func compileSchema(t *testing.T) *validator.Schema {
+	t.Helper()
+	schema, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := validator.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := validator.NewCompiler()
+	if err := compiler.AddResource("config.json", document); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := compiler.Compile("config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+func TestPrintedRecipesLoadBack(t *testing.T) {
+	schema := compileSchema(t)
+	for _, name := range Recipes() {
+		first := load(t, Source{Name: name, Overrides: []Override{{Flag: "--set", Path: "tasks.rotation.weight", Value: "0"}}})
+		text, err := first.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := load(t, Source{Name: write(t, text)})
+		if diff := cmp.Diff(first.Config, second.Config, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		var document any
+		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(document); err != nil {
+			t.Errorf("the printed %s does not match the schema: %v", name, err)
+		}
+	}
+}
+
+func TestATaskIsOnIfItsSectionIsThereAndItsWeightIsNotZero(t *testing.T) {
+	for _, test := range []struct {
+		content, set string
+		want         []string
+	}{
+		{content: "tasks: {rotation: {}}", want: []string{"rotation"}},
+		{content: "tasks:\n  rotation:\n", want: []string{"rotation"}},
+		{content: "tasks: {rotation: {weight: 0}, colorization: {weight: 0.5}}", want: []string{"colorization"}},
+		{content: "tasks: {rotation: {}}", set: "tasks.colorization.weight=2", want: []string{"colorization", "rotation"}},
+		{content: "tasks: {rotation: {}, colorization: {}}", set: "tasks.colorization.weight=0", want: []string{"rotation"}},
+	} {
+		source := Source{Name: write(t, test.content)}
+		if path, value, found := strings.Cut(test.set, "="); found {
+			source.Overrides = []Override{{Flag: "--set", Path: path, Value: value}}
+		}
+		got := load(t, source).Config.ActiveTasks()
+		if diff := cmp.Diff(test.want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
+			t.Errorf("%+v: %s", test, diff)
+		}
+	}
+}
+
+func TestDefaultsAloneKeepAllTasks(t *testing.T) {
+	resolved := load(t, Source{})
+	if got, want := len(resolved.Config.ActiveTasks()), len(pretext.Definitions()); got != want {
+		t.Errorf("%d of %d tasks are active by default", got, want)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	file := write(t, "tasks: {rotation: {}}\ntrain:\n  epochs: 2\n  batch_size: 3\n")
+	resolved := load(t, Source{
+		Name: file, Environment: []string{"PRETRAIN_TRAIN_BATCH_SIZE=4", "PRETRAIN_KERNELS=portable", "HOME=/"},
+		Overrides: []Override{{Flag: "--data", Path: "data.path", Value: "pictures"}},
+	})
+	if c := resolved.Config; c.Train.Epochs != 2 || c.Train.BatchSize != 4 || c.Data.Path != "pictures" {
+		t.Errorf("got %+v", c.Train)
+	}
+	for path, want := range map[string]string{
+		"train.epochs": file + ":3", "train.batch_size": "PRETRAIN_TRAIN_BATCH_SIZE", "data.path": "--data",
+		"train.seed": "default", "no.such.key": "",
+	} {
+		if got := resolved.Origin(path); got != want {
+			t.Errorf("origin of %s = %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "pictures"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(folder, "big.yaml")
+	if err := os.WriteFile(binary, make([]byte, largest+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const rotation = "tasks: {rotation: {}}\n"
+	for name, test := range map[string]struct {
+		source Source
+		text   string // of the file, if the source names none
+		want   []string
+	}{
+		"recipe":             {source: Source{Name: "quikstart"}, want: []string{"quikstart: there is no such file or recipe; did you mean quickstart?", "clothing-resnet18, clothing-vit-tiny, quickstart"}},
+		"recipe with suffix": {source: Source{Name: "quickstart.conf"}, want: []string{"did you mean quickstart?"}},
+		"folder":             {source: Source{Name: folder}, want: []string{"is not a configuration file: is a directory"}},
+		"too big":            {source: Source{Name: binary}, want: []string{"has more than 1048576 bytes"}},
+		"neighbouring file":  {source: Source{Name: filepath.Join(folder, "bigg.yaml")}, want: []string{"did you mean " + binary}},
+		"no task":            {text: "train: {epochs: 1}", want: []string{"tasks: there is nothing to learn", "tasks.rotation"}},
+		"all tasks off":      {text: "tasks: {rotation: {weight: 0}}", want: []string{"tasks: there is nothing to learn"}},
+		"negative weight":    {text: "tasks: {rotation: {weight: -1}}", want: []string{"tasks.rotation.weight = -1: is out of range (allowed: a number, at least 0)"}},
+		"architecture":       {text: rotation + "backbone: {name: resnet81}", want: []string{"run.yaml:2: backbone.name = resnet81: is unknown; did you mean resnet18?", "resnet50"}},
+		"family not chosen":  {text: rotation + "backbone: {name: resnet18, vit: {patch: eight, pach: 8}}", want: []string{"backbone.vit.patch = eight: is a text", "backbone.vit.pach = 8: unknown key; did you mean backbone.vit.patch?"}},
+		"combination":        {text: rotation + "data:\n  size: 64\n  cache_side: 32\n", want: []string{"run.yaml:4: data.cache_side is 32: must be"}},
+		"patch and size":     {text: rotation + "data: {size: 64}\nbackbone: {name: vit_tiny, vit: {patch: 5}}", want: []string{"run.yaml:2: data.size is 64", "backbone.vit.patch (5)"}},
+		"two checks":         {text: "data: {cache_side: 10}\ntrain: {schedule: {milestones: [0.5, 0.2]}}\neval: {every_epochs: 1}", want: []string{"run.yaml:1: data.cache_side is 10", "run.yaml:2: train.schedule.milestones is [0.5 0.2]: must ascend", "eval.train is empty, but eval.every_epochs is 1", "tasks: there is nothing to learn"}},
+		"empty data.path":    {source: Source{Pictures: Required}, text: rotation, want: []string{"data.path is empty: name the folder of pictures with --data DIR"}},
+		"missing pictures":   {source: Source{Pictures: IfNamed}, text: rotation + "data: {path: " + folder + "/picturs}", want: []string{"run.yaml:2: data.path = " + folder + "/picturs: no such file or directory", "did you mean " + folder + "/pictures?"}},
+		"missing labelled":   {source: Source{Pictures: IfNamed}, text: rotation + "eval: {every_epochs: 1, train: /no/a, test: /no/b}", want: []string{"eval.train = /no/a: no such", "eval.test = /no/b: no such"}},
+		"variable":           {source: Source{Environment: []string{"PRETRAIN_DATA_CACHEMIB=1"}}, text: rotation, want: []string{"PRETRAIN_DATA_CACHEMIB = 1: unknown variable; did you mean PRETRAIN_DATA_CACHE_MIB?", "PRETRAIN_KERNELS"}},
+		"metrics":            {text: rotation + "metrics: {address: nowhere}", want: []string{"run.yaml:2: metrics.address"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.source.Name == "" {
+				test.source.Name = write(t, test.text)
+			}
+			_, err := Load(test.source)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+// A wrong value must not bring about a second complaint, made of a default that nobody asked for.
+func TestOneProblemIsReportedOnce(t *testing.T) {
+	_, err := Load(Source{Name: write(t, "tasks: {rotaton: {}}\ndata: {size: big, cache_side: 32}\n")})
+	if err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("want a heading and two problems, got %v", err)
+	}
+}
+
+// An error of a task's constructor begins with a key of its section, if one is at fault, and then has its origin.
+func TestErrorsOfTasksHaveTheirPathAndOrigin(t *testing.T) {
+	resolved := load(t, Source{Name: write(t, "tasks:\n  rotation:\n    weight: 3\n")})
+	for fault, want := range map[string]string{
+		"weight is 3: must be even": "run.yaml:3: tasks.rotation.weight is 3: must be even",
+		"no picture has a colour":   "tasks.rotation: no picture has a colour",
+	} {
+		problems := resolved.explain(resolved.taskError("tasks.rotation", errors.New(fault)))
+		if len(problems) != 1 || !strings.HasSuffix(problems[0].String(), want) {
+			t.Errorf("got %v, want %s", problems, want)
+		}
+	}
+}
+
+func TestParametersOfEverythingRegistered(t *testing.T) {
+	config := Default()
+	all := map[string]any{}
+	for name, params := range config.Tasks {
+		all[name] = params
+	}
+	for name, params := range config.Backbone.Families {
+		all[name] = params
+	}
+	for name, params := range all {
+		parameters, err := Parameters(params)
+		if err != nil || len(parameters) == 0 {
+			t.Errorf("%s: %d parameters, error %v", name, len(parameters), err)
+		}
+		for _, parameter := range parameters {
+			if parameter.Doc == "" || parameter.Allowed == "" || parameter.Default == "" {
+				t.Errorf("%s: %+v is not explained", name, parameter)
+			}
+		}
+	}
+}
+
+// FuzzLoad: no file makes the loader panic, and what it accepts prints and loads back.
+func FuzzLoad(f *testing.F) {
+	for _, name := range Recipes() {
+		content, err := Recipe(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(content)
+	}
+	f.Add([]byte("tasks: {rotation: }\ndata: {mean: [0, .5, 1]}"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		first, err := parse(Source{Name: "run.yaml"}, "run.yaml", content)
+		if err != nil {
+			return
+		}
+		text, err := first.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parse(Source{Name: "run.yaml"}, "run.yaml", []byte(text)); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+	})
+}
