@@ -9,8 +9,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// prefetchAhead is how far, in rows of B, the tile kernels ask for B ahead of its use.
-const prefetchAhead = 32
+// prefetchAhead is how many columns of A and rows of B the tile kernels ask for before their use; a multiple of 8. It
+// covers the latency of memory: gradients of weights read both operands from there.
+const prefetchAhead = 24
 
 // tile is one kernel: rows×(2 vectors) of C in registers.
 type tile struct {
@@ -67,9 +68,8 @@ func (t *tile) begin() {
 	ahead := t.GP64()
 	t.MOVQ(t.c, ahead)
 	for range t.rows {
-		t.PREFETCHT0(operand.Mem{Base: ahead})
-		t.PREFETCHT0(operand.Mem{Base: ahead, Disp: 2*t.bytes - 4})
-		t.ADDQ(t.cStep, ahead)
+		t.prefetch(ahead, 2*t.bytes-4)
+		t.advance(t.cStep, ahead)
 	}
 }
 
@@ -81,33 +81,45 @@ func (t *tile) loop() {
 	aCol, bStep, b := t.stride("aCol"), t.stride("bStride"), t.pointer("b")
 	bases := t.bases()
 	laterA, laterB := t.later(t.a, aCol), t.later(b, bStep)
-	k := t.Load(t.Param("k"), t.GP64()).(reg.GPVirtual)
-	loop, end := t.label("loop"), t.label("end")
+	k := t.pointer("k")
 	t.TESTQ(k, k)
-	t.JZ(operand.LabelRef(end))
-	t.Label(loop)
+	t.JZ(operand.LabelRef("end"))
+	t.Label("loop")
+	t.outerProduct(bases, b)
+	t.prefetch(laterA, 4*t.rows-4) // the lines of a column of a transposed A
+	t.prefetch(laterB, t.bytes)
+	t.advance(aCol, append(bases, laterA)...)
+	t.advance(bStep, b, laterB)
+	t.DECQ(k)
+	t.JNZ(operand.LabelRef("loop"))
+	t.Label("end")
+}
+
+// outerProduct adds one column of A times one row of B. An element of A is loaded once, to all lanes, for both vectors:
+// loads, not multiplications, would limit a kernel that broadcasts from memory in each multiplication.
+func (t *tile) outerProduct(bases []reg.GPVirtual, b reg.GPVirtual) {
 	left, right := t.vector(), t.vector()
 	t.VMOVUPS(operand.Mem{Base: b}, left)
 	t.VMOVUPS(operand.Mem{Base: b, Disp: t.bytes}, right)
-	t.PREFETCHT0(operand.Mem{Base: laterB})
-	t.PREFETCHT0(operand.Mem{Base: laterB, Disp: t.bytes})
-	t.PREFETCHT0(operand.Mem{Base: laterA})
-	t.PREFETCHT0(operand.Mem{Base: laterA, Disp: 4*t.rows - 4})
-	t.ADDQ(bStep, b)
-	t.ADDQ(bStep, laterB)
-	t.ADDQ(aCol, laterA)
 	for i := range t.rows {
 		element := t.vector()
 		t.VBROADCASTSS(t.element(bases, i), element)
 		t.VFMADD231PS(element, left, t.sums[i][0])
 		t.VFMADD231PS(element, right, t.sums[i][1])
 	}
-	for _, base := range bases {
-		t.ADDQ(aCol, base)
+}
+
+// prefetch asks for the lines at both ends of what lies between p and p+span bytes.
+func (t *tile) prefetch(p reg.GPVirtual, span int) {
+	t.PREFETCHT0(operand.Mem{Base: p})
+	t.PREFETCHT0(operand.Mem{Base: p, Disp: span})
+}
+
+// advance moves pointers on by a step.
+func (t *tile) advance(step reg.GPVirtual, pointers ...reg.GPVirtual) {
+	for _, p := range pointers {
+		t.ADDQ(step, p)
 	}
-	t.DECQ(k)
-	t.JNZ(operand.LabelRef(loop))
-	t.Label(end)
 }
 
 // later returns a pointer that is prefetchAhead steps in front of another.
@@ -147,19 +159,14 @@ func (t *tile) element(bases []reg.GPVirtual, i int) operand.Mem {
 // finish stores the accumulators, after adding C if asked to.
 func (t *tile) finish() {
 	accumulate := t.Load(t.Param("accumulate"), t.GP8()).(reg.GPVirtual)
-	store := t.label("store")
 	t.TESTB(accumulate, accumulate)
-	t.JZ(operand.LabelRef(store))
+	t.JZ(operand.LabelRef("store"))
 	ahead := t.GP64()
 	t.MOVQ(t.c, ahead)
 	t.eachRow(ahead, func(half operand.Mem, sum reg.VecVirtual) { t.VADDPS(half, sum, sum) })
-	t.Label(store)
+	t.Label("store")
 	t.eachRow(t.c, func(half operand.Mem, sum reg.VecVirtual) { t.VMOVUPS(sum, half) })
-	if !t.wide() {
-		t.VZEROUPPER()
-	} else {
-		t.VZEROUPPER()
-	}
+	t.VZEROUPPER()
 }
 
 // eachRow visits the vectors of C with their accumulators, moving the row pointer on.
@@ -173,8 +180,6 @@ func (t *tile) eachRow(row reg.GPVirtual, visit func(operand.Mem, reg.VecVirtual
 		}
 	}
 }
-
-func (t *tile) label(name string) string { return name }
 
 // pointer loads a pointer parameter.
 func (t *tile) pointer(name string) reg.GPVirtual {

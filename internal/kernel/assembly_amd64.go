@@ -1,0 +1,87 @@
+//go:build amd64 && !noasm
+
+package kernel
+
+import "unsafe"
+
+//go:generate go -C ../../tools run ./kernelgen -dir ../internal/kernel
+
+// haveAssembly says that this build holds the generated kernels.
+const haveAssembly = true
+
+// generatedTile is the signature of the generated tile kernels, one for each number of rows; see tileKernel.
+type generatedTile func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool)
+
+var tilesAVX2 = [...]generatedTile{tile1AVX2, tile2AVX2, tile3AVX2, tile4AVX2, tile5AVX2, tile6AVX2}
+
+var tilesAVX512 = [...]generatedTile{
+	tile1AVX512, tile2AVX512, tile3AVX512, tile4AVX512, tile5AVX512, tile6AVX512, tile7AVX512,
+	tile8AVX512, tile9AVX512, tile10AVX512, tile11AVX512, tile12AVX512, tile13AVX512, tile14AVX512,
+}
+
+// microKernelsOf returns the inner loops of a family that this CPU runs.
+func microKernelsOf(f Family) microKernels {
+	switch f {
+	case AVX512:
+		return microKernels{rows: 14, cols: 32, depth: 384, tile: generatedTiles(tilesAVX512[:], 32), copyMatrix: copyAVX512, transpose: transposeAVX2}
+	case AVX2:
+		return microKernels{rows: 6, cols: 16, depth: 384, tile: generatedTiles(tilesAVX2[:], 16), copyMatrix: copyAVX2, transpose: transposeAVX2}
+	}
+	return portableMicroKernels()
+}
+
+// generatedTiles checks that all a tile touches lies in the slices, and runs the kernel of its height.
+func generatedTiles(tiles []generatedTile, cols int) tileKernel {
+	return func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool) {
+		_, _ = c[(rows-1)*cStride+cols-1], start[cols-1]
+		if k > 0 {
+			_, _ = a[(rows-1)*aRow+(k-1)*aCol], b[(k-1)*bStride+cols-1]
+		}
+		tiles[rows-1](&c[0], cStride, unsafe.SliceData(a), aRow, aCol, unsafe.SliceData(b), bStride, k, &start[0], accumulate)
+	}
+}
+
+// laneMasks holds a mask of n lanes at offset 16-n: n negative numbers, then zeros.
+var laneMasks = func() (masks [32]int32) {
+	for i := range 16 {
+		masks[i] = -1
+	}
+	return masks
+}()
+
+func copyAVX512(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	if checkMove(dst, dstStride, src, srcStride, rows, cols) {
+		copyMatrixAVX512(&dst[0], dstStride, &src[0], srcStride, rows, cols/16, &laneMasks[16-cols%16])
+	}
+}
+
+func copyAVX2(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	if checkMove(dst, dstStride, src, srcStride, rows, cols) {
+		copyMatrixAVX2(&dst[0], dstStride, &src[0], srcStride, rows, cols/8, &laneMasks[16-cols%8])
+	}
+}
+
+// checkMove panics unless both matrices lie in their slices, and reports whether there is anything to move.
+func checkMove(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) bool {
+	if rows <= 0 || cols <= 0 {
+		return false
+	}
+	_, _ = dst[(rows-1)*dstStride+cols-1], src[(rows-1)*srcStride+cols-1]
+	return true
+}
+
+// transposeAVX2 moves 8×8 blocks and leaves the edges to portable Go.
+func transposeAVX2(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	blocks := cols / 8
+	row := 0
+	for ; row+8 <= rows && blocks > 0; row += 8 {
+		_, _ = dst[(8*blocks-1)*dstStride+row+7], src[(row+7)*srcStride+8*blocks-1]
+		transpose8AVX2(&dst[row], dstStride, &src[row*srcStride], srcStride, blocks)
+	}
+	if row > 0 && cols > 8*blocks {
+		transposePortable(dst[8*blocks*dstStride:], dstStride, src[8*blocks:], srcStride, row, cols-8*blocks)
+	}
+	if row < rows {
+		transposePortable(dst[row:], dstStride, src[row*srcStride:], srcStride, rows-row, cols)
+	}
+}

@@ -1,0 +1,262 @@
+package kernel
+
+import "math"
+
+// NormGroups are the numbers of rows of the statistics groups of a batch norm: consecutive, none empty, adding up to
+// all rows. Each group is normalised by its own mean and variance.
+type NormGroups []int
+
+// BatchNormForward normalises each column of x [rows, cols] within each group of rows (Ioffe & Szegedy 2015):
+// y = gamma·(x − mean)·rstd + beta, plus residual [rows, cols] unless nil, negative values cut to 0 if relu.
+// rstd = 1/√(variance + eps) with the biased variance. mean and rstd [len(groups), cols] are kept for
+// BatchNormBackward; the unbiased variance of a group of n rows is (1/rstd² − eps)·n/(n−1). y may be x or residual.
+// Statistics are found in two passes over cache-sized blocks and joined in float64 (Chan, Golub & LeVeque 1979).
+func (e *Engine) BatchNormForward(y, mean, rstd, x, residual, gamma, beta []float32, groups NormGroups, cols int, eps float32, relu bool) {
+	factor := e.vector.columns(cols)
+	first := 0
+	for k, rows := range groups {
+		from, to := first*cols, (first+rows)*cols
+		center, inverse := mean[k*cols:(k+1)*cols], rstd[k*cols:(k+1)*cols]
+		e.columnStatistics(center, inverse, x[from:to], rows, cols, eps)
+		for j, g := range gamma[:cols] {
+			factor[j] = g * inverse[j]
+		}
+		e.normalize(y[from:to], x[from:to], section(residual, from, to), center, factor, beta[:cols], rows, cols, relu)
+		first += rows
+	}
+}
+
+// BatchNormInference is BatchNormForward with given statistics [cols] instead of the batch's. y may be x or residual.
+func (e *Engine) BatchNormInference(y, x, residual, gamma, beta, runningMean, runningVariance []float32, rows, cols int, eps float32, relu bool) {
+	factor := e.vector.columns(cols)
+	for j, g := range gamma[:cols] {
+		factor[j] = float32(float64(g) / math.Sqrt(float64(runningVariance[j])+float64(eps)))
+	}
+	n := rows * cols
+	e.normalize(y[:n], x[:n], section(residual, 0, n), runningMean[:cols], factor, beta[:cols], rows, cols, relu)
+}
+
+// BatchNormBackward is the gradient of BatchNormForward. dz is dy where the output y was positive (all of dy without
+// relu) and also the gradient of the residual, written to dresidual unless nil. With h = (x − mean)·rstd and ⟨·⟩ the
+// mean over a group, dx = gamma·rstd·(dz − ⟨dz⟩ − h·⟨dz·h⟩), dgamma = Σ dz·h, dbeta = Σ dz over all rows. All outputs
+// are overwritten. y is read only with relu. dy may be dresidual, or dx if dresidual is nil.
+func (e *Engine) BatchNormBackward(dx, dresidual, dgamma, dbeta, dy, y, x, gamma, mean, rstd []float32, groups NormGroups, cols int, relu bool) {
+	dgamma, dbeta = dgamma[:cols], dbeta[:cols]
+	clear(dgamma)
+	clear(dbeta)
+	work := e.vector.columns(3 * cols)
+	g := normGroup{cols: cols, x: x, dz: dy, dy: dy, sums: work[:cols], products: work[cols : 2*cols], factor: work[2*cols:]}
+	switch {
+	case dresidual != nil:
+		g.dz, g.apart = dresidual, true
+	case relu:
+		g.dz = dx // replaced by dx in place once the sums are known
+	}
+	if relu {
+		g.y = y
+	}
+	for k, rows := range groups {
+		g.rows, g.mean, g.rstd = rows, mean[k*cols:(k+1)*cols], rstd[k*cols:(k+1)*cols]
+		e.groupGradientSums(g)
+		for j := range cols {
+			dbeta[j] += g.sums[j]
+			dgamma[j] += g.products[j]
+		}
+		e.groupGradient(g, dx, gamma)
+		g.first += rows
+	}
+}
+
+// normGroup is one statistics group of a batch norm's backward pass.
+type normGroup struct {
+	first, rows, cols      int
+	x, dz, dy              []float32 // all groups' rows
+	y                      []float32 // output of the relu; nil without one
+	apart                  bool      // dz is not in the place of dy
+	mean, rstd             []float32 // of this group, [cols]
+	sums, products, factor []float32 // scratch, [cols]
+}
+
+// mask fills elements [from, to) of dz.
+func (g *normGroup) mask(e *Engine, from, to int) {
+	if g.y != nil {
+		e.vector.reluBackward(g.dz[from:to], g.dy[from:to], g.y[from:to])
+	} else if g.apart {
+		copy(g.dz[from:to], g.dy[from:to])
+	}
+}
+
+// groupGradientSums fills a group's rows of dz and sets its sums and products to Σ dz and Σ dz·h over them.
+func (e *Engine) groupGradientSums(g normGroup) {
+	step := rowsPerBlock(g.cols)
+	blocks := cut(g.rows, step)
+	partials := e.vector.partials(blocks * 2 * g.cols)
+	share(e, &e.jobs.normSums, normSumsJob{g, partials, step}, g.rows, step)
+	e.joinPartials(g.sums, partials, blocks, 2*g.cols)
+	e.joinPartials(g.products, partials[g.cols:], blocks, 2*g.cols)
+}
+
+type normSumsJob struct {
+	normGroup
+	partials []float32
+	step     int
+}
+
+func (j *normSumsJob) run(e *Engine, _, from, to int) {
+	cols, a, b := j.cols, (j.first+from)*j.cols, (j.first+to)*j.cols
+	part := j.partials[from/j.step*2*cols:][:2*cols]
+	j.mask(e, a, b) // these rows of dz are then still in cache
+	e.vector.normGradientSums(part[:cols], part[cols:], j.dz[a:b], j.x[a:b], j.mean, j.rstd, to-from, cols)
+}
+
+// groupGradient writes a group's rows of dx and uses its sums and products up.
+func (e *Engine) groupGradient(g normGroup, dx, gamma []float32) {
+	for j := range g.cols {
+		g.factor[j] = gamma[j] * g.rstd[j]
+		g.sums[j] /= float32(g.rows)
+		g.products[j] *= g.rstd[j] / float32(g.rows)
+	}
+	share(e, &e.jobs.normGradient, normGradientJob{g, dx}, g.rows, rowsPerBlock(g.cols))
+}
+
+type normGradientJob struct {
+	normGroup
+	dx []float32
+}
+
+func (j *normGradientJob) run(e *Engine, _, from, to int) {
+	a, b := (j.first+from)*j.cols, (j.first+to)*j.cols
+	e.vector.normGradientApply(j.dx[a:b], j.dz[a:b], j.x[a:b], j.mean, j.factor, j.sums, j.products, to-from, j.cols)
+}
+
+// columnStatistics sets mean and rstd = 1/√(variance + eps) of each column of x [rows, cols].
+func (e *Engine) columnStatistics(mean, rstd, x []float32, rows, cols int, eps float32) {
+	step := rowsPerBlock(cols)
+	partials := e.vector.partials(cut(rows, step) * 3 * cols)
+	share(e, &e.jobs.columnMoments, columnMomentsJob{partials, x, cols, step}, rows, step)
+	share(e, &e.jobs.joinMoments, joinMomentsJob{mean, rstd, partials, rows, cols, step, eps}, cols, joinWidth)
+}
+
+// columnMomentsJob finds, of each column in blocks of step rows, a shift c near its mean and Σ d and Σ d², d = x − c.
+type columnMomentsJob struct {
+	partials, x []float32
+	cols, step  int
+}
+
+func (j *columnMomentsJob) run(e *Engine, _, from, to int) {
+	cols, x := j.cols, j.x[from*j.cols:to*j.cols]
+	part := j.partials[from/j.step*3*cols:][:3*cols]
+	center, sums, squares := part[:cols], part[cols:2*cols], part[2*cols:]
+	e.vector.columnSums(center, x, to-from, cols)
+	e.vector.scale(center, center, 1/float32(to-from))
+	e.vector.columnMoments(sums, squares, x, center, to-from, cols)
+}
+
+// joinMomentsJob turns what columnMomentsJob found into mean and rstd, in float64: Σ (x − mean)² = Σ over blocks of
+// Σ d² + 2·(c − mean)·Σ d + n·(c − mean)² (after Chan, Golub & LeVeque 1979).
+type joinMomentsJob struct {
+	mean, rstd, partials []float32
+	rows, cols, step     int
+	eps                  float32
+}
+
+func (j *joinMomentsJob) run(_ *Engine, _, from, to int) {
+	cols, rows := j.cols, j.rows
+	var means, squares [joinWidth]float64
+	for first := 0; first < rows; first += j.step {
+		n, part := float64(min(j.step, rows-first)), j.partials[first/j.step*3*cols:]
+		for c := from; c < to; c++ {
+			means[c-from] += n*float64(part[c]) + float64(part[cols+c])
+		}
+	}
+	for i := range means {
+		means[i] /= float64(rows)
+	}
+	for first := 0; first < rows; first += j.step {
+		n, part := float64(min(j.step, rows-first)), j.partials[first/j.step*3*cols:]
+		for c := from; c < to; c++ {
+			delta := float64(part[c]) - means[c-from]
+			squares[c-from] += float64(part[2*cols+c]) + delta*(2*float64(part[cols+c])+n*delta)
+		}
+	}
+	for c := from; c < to; c++ {
+		variance := max(squares[c-from], 0) / float64(rows)
+		j.mean[c], j.rstd[c] = float32(means[c-from]), float32(1/math.Sqrt(variance+float64(j.eps)))
+	}
+}
+
+// normalize sets y = (x − mean)·factor + beta (+ residual) (cut at 0).
+func (e *Engine) normalize(y, x, residual, mean, factor, beta []float32, rows, cols int, relu bool) {
+	floor := float32(math.Inf(-1))
+	if relu {
+		floor = 0
+	}
+	share(e, &e.jobs.normalize, normalizeJob{y, x, residual, mean, factor, beta, cols, floor}, rows, rowsPerBlock(cols))
+}
+
+type normalizeJob struct {
+	y, x, residual, mean, factor, beta []float32
+	cols                               int
+	floor                              float32
+}
+
+func (j *normalizeJob) run(e *Engine, _, from, to int) {
+	n, a, b := to-from, from*j.cols, to*j.cols
+	if j.residual == nil {
+		e.vector.normalize(j.y[a:b], j.x[a:b], j.mean, j.factor, j.beta, n, j.cols, j.floor)
+		return
+	}
+	e.vector.normalizeAdd(j.y[a:b], j.x[a:b], j.residual[a:b], j.mean, j.factor, j.beta, n, j.cols, j.floor)
+}
+
+// section is x[from:to], or nil for nil.
+func section(x []float32, from, to int) []float32 {
+	if x == nil {
+		return nil
+	}
+	return x[from:to]
+}
+
+func normalizePortable(y, x, mean, factor, beta []float32, rows, cols int, floor float32) {
+	for i := range rows {
+		out := y[i*cols : (i+1)*cols]
+		for j, v := range x[i*cols : (i+1)*cols] {
+			out[j] = max((v-mean[j])*factor[j]+beta[j], floor)
+		}
+	}
+}
+
+func normalizeAddPortable(y, x, residual, mean, factor, beta []float32, rows, cols int, floor float32) {
+	for i := range rows {
+		out, skip := y[i*cols:(i+1)*cols], residual[i*cols:(i+1)*cols]
+		for j, v := range x[i*cols : (i+1)*cols] {
+			out[j] = max((v-mean[j])*factor[j]+beta[j]+skip[j], floor)
+		}
+	}
+}
+
+// normGradientSumsPortable overwrites sums and products [cols] with Σ dy and Σ dy·(x − mean)·rstd over rows.
+func normGradientSumsPortable(sums, products, dy, x, mean, rstd []float32, rows, cols int) {
+	clear(sums[:cols])
+	clear(products[:cols])
+	for i := range rows {
+		in := x[i*cols : (i+1)*cols]
+		for j, v := range dy[i*cols : (i+1)*cols] {
+			sums[j] += v
+			products[j] += v * (in[j] - mean[j])
+		}
+	}
+	for j := range cols {
+		products[j] *= rstd[j]
+	}
+}
+
+// normGradientApplyPortable sets dx = factor·(dy − meanGradient − (x − mean)·slope).
+func normGradientApplyPortable(dx, dy, x, mean, factor, meanGradient, slope []float32, rows, cols int) {
+	for i := range rows {
+		in, out := x[i*cols:(i+1)*cols], dx[i*cols:(i+1)*cols]
+		for j, v := range dy[i*cols : (i+1)*cols] {
+			out[j] = factor[j] * (v - meanGradient[j] - (in[j]-mean[j])*slope[j])
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package kernel
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+	"pretrain/internal/kernel/reference"
+)
+
+// drawConv draws a geometry with at least one output.
+func drawConv(t *rapid.T) ConvShape {
+	s := ConvShape{
+		Images: rapid.IntRange(0, 3).Draw(t, "images"), Channels: rapid.SampledFrom([]int{1, 2, 3, 16, 17, 33}).Draw(t, "channels"),
+		Filters: rapid.SampledFrom([]int{1, 2, 5, 16, 31, 40}).Draw(t, "filters"), Kernel: rapid.IntRange(1, 5).Draw(t, "kernel"),
+		Stride: rapid.IntRange(1, 4).Draw(t, "stride"), Pad: rapid.IntRange(0, 3).Draw(t, "pad"),
+	}
+	least := max(1, s.Kernel-2*s.Pad)
+	s.Height, s.Width = rapid.IntRange(least, least+9).Draw(t, "height"), rapid.IntRange(least, least+9).Draw(t, "width")
+	return s
+}
+
+// convTensors draws x, y and w of a geometry.
+func convTensors(s ConvShape) (x, y, w []float32) {
+	return normals(seeded(1), s.inputs()*s.Channels, 0, 1), normals(seeded(2), s.outputs()*s.Filters, 0, 1), normals(seeded(3), s.Filters*s.patch(), 0, 1)
+}
+
+func TestConv(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		rapid.Check(t, func(t *rapid.T) { checkConv(t, e, drawConv(t)) })
+	})
+}
+
+// checkConv compares the three kernels with the reference.
+func checkConv(t failer, e *Engine, s ConvShape) {
+	t.Helper()
+	x, dy, w := convTensors(s)
+	c := reference.Conv(s)
+	y, dx, dw := dirty(len(dy)), dirty(len(x)), dirty(len(w))
+	e.ConvForward(s, y, x, w)
+	checkProduct(t, y, c.Forward(len(y), x, w), s.patch())
+	e.ConvBackwardInput(s, dx, dy, w)
+	checkProduct(t, dx, c.BackwardInput(dy, w), s.Kernel*s.Kernel*s.Filters)
+	e.ConvBackwardWeights(s, dw, dy, x)
+	checkProduct(t, dw, c.BackwardWeights(dy, x), s.outputs())
+}
+
+// TestConvOfNetworks checks the geometries that networks use, with few images and channels.
+func TestConvOfNetworks(t *testing.T) {
+	for name, s := range map[string]ConvShape{
+		"stem":            {2, 32, 32, 3, 24, 3, 1, 1},
+		"large stem":      {1, 32, 32, 3, 16, 7, 2, 3},
+		"block":           {2, 8, 8, 64, 48, 3, 1, 1},
+		"deep block":      {2, 4, 4, 96, 40, 3, 1, 1},
+		"down":            {2, 16, 16, 32, 64, 3, 2, 1},
+		"shortcut":        {2, 16, 16, 32, 64, 1, 2, 0},
+		"pointwise":       {2, 16, 16, 32, 64, 1, 1, 0},
+		"patch embedding": {2, 32, 32, 3, 48, 4, 4, 0},
+		"pad over kernel": {1, 5, 5, 3, 4, 1, 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFamilies(t, func(t *testing.T, e *Engine) { checkConv(t, e, s) })
+		})
+	}
+}
+
+func TestConvDoesNotDependOnWorkers(t *testing.T) {
+	for _, s := range []ConvShape{{2, 20, 20, 33, 40, 3, 1, 1}, {2, 20, 20, 16, 40, 3, 2, 1}} {
+		x, y, w := convTensors(s)
+		sameForWorkers(t, func(e *Engine) []float32 {
+			out, dx, dw := make([]float32, len(y)), make([]float32, len(x)), make([]float32, len(w))
+			e.ConvForward(s, out, x, w)
+			e.ConvBackwardInput(s, dx, y, w)
+			e.ConvBackwardWeights(s, dw, y, x)
+			return append(append(out, dx...), dw...)
+		})
+	}
+}

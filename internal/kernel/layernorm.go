@@ -1,0 +1,91 @@
+package kernel
+
+import "math"
+
+// LayerNormForward normalises each row of x [rows, cols] to mean 0 and variance 1 and scales it (Ba et al. 2016):
+// y = gamma·(x − mean)·rstd + beta, rstd = 1/√(variance + eps), with the biased variance. gamma and beta are [cols];
+// mean and rstd [rows] are kept for LayerNormBackward. y may be x.
+func (e *Engine) LayerNormForward(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32) {
+	share(e, &e.jobs.layerNorm, layerNormJob{
+		y: y[:rows*cols], mean: mean[:rows], rstd: rstd[:rows], x: x[:rows*cols],
+		gamma: gamma[:cols], beta: beta[:cols], cols: cols, eps: eps,
+	}, rows, rowsPerBlock(cols))
+}
+
+type layerNormJob struct {
+	y, mean, rstd, x, gamma, beta []float32
+	cols                          int
+	eps                           float32
+}
+
+func (j *layerNormJob) run(e *Engine, _, from, to int) {
+	a, b := from*j.cols, to*j.cols
+	e.vector.layerNorm(j.y[a:b], j.mean[from:to], j.rstd[from:to], j.x[a:b], j.gamma, j.beta, to-from, j.cols, j.eps)
+}
+
+// LayerNormBackward is the gradient of LayerNormForward: with h = (x − mean)·rstd and g = dy·gamma,
+// dx = rstd·(g − ⟨g⟩ − h·⟨g·h⟩), ⟨·⟩ the mean of a row; dgamma = Σ dy·h and dbeta = Σ dy over rows. All three are
+// overwritten. dx may be dy.
+func (e *Engine) LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int) {
+	dgamma, dbeta = dgamma[:cols], dbeta[:cols]
+	step := rowsPerBlock(cols)
+	blocks := cut(rows, step)
+	partials := e.vector.partials(blocks * 2 * cols)
+	share(e, &e.jobs.layerNormBackward, layerNormBackwardJob{
+		dx: dx[:rows*cols], partials: partials, dy: dy[:rows*cols], x: x[:rows*cols],
+		gamma: gamma[:cols], mean: mean[:rows], rstd: rstd[:rows], cols: cols, step: step,
+	}, rows, step)
+	e.joinPartials(dgamma, partials, blocks, 2*cols)
+	e.joinPartials(dbeta, partials[min(cols, len(partials)):], blocks, 2*cols)
+}
+
+type layerNormBackwardJob struct {
+	dx, partials, dy, x, gamma, mean, rstd []float32
+	cols, step                             int
+}
+
+func (j *layerNormBackwardJob) run(e *Engine, _, from, to int) {
+	cols, a, b := j.cols, from*j.cols, to*j.cols
+	part := j.partials[from/j.step*2*cols:][:2*cols]
+	clear(part)
+	e.vector.layerNormBackward(j.dx[a:b], part[:cols], part[cols:], j.dy[a:b], j.x[a:b], j.gamma, j.mean[from:to], j.rstd[from:to], to-from, cols)
+}
+
+func layerNormPortable(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32) {
+	for i := range rows {
+		in, out := x[i*cols:(i+1)*cols], y[i*cols:(i+1)*cols]
+		center := float32(sumPortable(in) / float64(cols))
+		squares := 0.0
+		for _, v := range in {
+			d := float64(v - center)
+			squares += d * d
+		}
+		inverse := float32(1 / math.Sqrt(squares/float64(cols)+float64(eps)))
+		for j, v := range in {
+			out[j] = (v-center)*inverse*gamma[j] + beta[j]
+		}
+		mean[i], rstd[i] = center, inverse
+	}
+}
+
+// layerNormBackwardPortable adds to dgamma and dbeta, so that one call a block suffices.
+func layerNormBackwardPortable(dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int) {
+	for i := range rows {
+		in, gradient, out := x[i*cols:(i+1)*cols], dy[i*cols:(i+1)*cols], dx[i*cols:(i+1)*cols]
+		center, inverse := mean[i], rstd[i]
+		sum, product := 0.0, 0.0
+		for j, v := range gradient {
+			h := (in[j] - center) * inverse
+			g := v * gamma[j]
+			sum += float64(g)
+			product += float64(g) * float64(h)
+			dgamma[j] += v * h
+			dbeta[j] += v
+		}
+		meanGradient, meanProduct := float32(sum/float64(cols)), float32(product/float64(cols))
+		for j, v := range gradient {
+			h := (in[j] - center) * inverse
+			out[j] = inverse * (v*gamma[j] - meanGradient - h*meanProduct)
+		}
+	}
+}

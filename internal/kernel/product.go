@@ -1,0 +1,158 @@
+package kernel
+
+// Operand is a matrix in the caller's memory: element (i, j) is Data[i*RowStride+j*ColStride].
+type Operand struct {
+	Data                 []float32
+	RowStride, ColStride int
+}
+
+// at is the part of the operand that begins at element (i, j).
+func (o Operand) at(i, j int) Operand {
+	o.Data = o.Data[min(i*o.RowStride+j*o.ColStride, len(o.Data)):]
+	return o
+}
+
+// Product describes C = A·B (+ C) (+ Bias) for A [M, K], B [K, N] and C [M, N].
+type Product struct {
+	M, N, K    int
+	A, B       Operand
+	C          []float32 // element (i, j) is C[i*CStride+j]; must overlap neither A nor B
+	CStride    int
+	Accumulate bool      // add to what C holds instead of overwriting it
+	Bias       []float32 // [N], added to every row; nil for none
+	// Epilogue, if not nil, is called with ranges of rows of C that are complete and still in cache. The ranges are
+	// disjoint and cover all rows. Calls come from the workers of the Engine, several at a time, and must not call
+	// kernels of that Engine.
+	Epilogue func(from, to int)
+}
+
+// MatMul computes the product p. K may be 0: the sum over nothing is 0.
+func (e *Engine) MatMul(p Product) {
+	if p.M <= 0 || p.N <= 0 {
+		return
+	}
+	if p.M >= max(stripMinimum, p.K/stripDepth) {
+		e.strips(stripProduct{
+			m: p.M, n: p.N, k: p.K, a: leftSource(p.A), b: source{matrix: p.B}, c: p.C, cStride: p.CStride,
+			accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,
+		})
+		return
+	}
+	e.grid(gridProduct{
+		m: p.M, n: p.N, k: p.K, a: p.A, b: e.product.rightSource(p.B, p.N), c: p.C, cStride: p.CStride,
+		accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,
+	})
+}
+
+// smallProduct computes p on one worker inside a task of Parallel, for products that fit its second-level cache. It
+// takes neither Bias nor Epilogue.
+func (e *Engine) smallProduct(worker int, p Product) {
+	u, own := &e.product, &e.product.local[worker]
+	b := block{m: p.M, n: p.N, k: p.K, a: p.A, c: p.C, cStride: p.CStride, accumulate: p.Accumulate}
+	b.b = panels{data: p.B.Data, stride: p.B.RowStride, panelStride: u.cols}
+	if !u.wholePanels(p.B, p.N) {
+		b.b.stride = u.padded(p.N)
+		own.b = grown(own.b, p.K*b.b.stride)
+		b.b.data = own.b
+		u.copyBlock(own.b, b.b.stride, p.B, p.K, p.N)
+	}
+	u.multiply(worker, b)
+}
+
+// wholePanels reports whether tiles can read B [K, n] in place: rows are contiguous and fill whole panels, since tiles
+// read no less, and do not meet in a few sets of the first-level cache.
+func (u *productUnit) wholePanels(b Operand, n int) bool {
+	return b.ColStride == 1 && n%u.cols == 0 && b.RowStride%page != 0
+}
+
+// page is a stride in floats at multiples of which elements meet in one or two sets of a first-level cache, whose sets
+// repeat every 4 KiB.
+const page = 512
+
+// source is an operand on its way to the tile kernels: a matrix in memory, patches of images, or reordered weights.
+// It is one struct and no interface, so that it lies within the job and not in memory of its own.
+type source struct {
+	kind    sourceKind
+	inPlace bool // tiles read the matrix where it is; otherwise blocks are copied into scratch memory
+	matrix  Operand
+	patches patches
+	weights classWeights
+}
+
+type sourceKind int
+
+const (
+	fromMatrix sourceKind = iota
+	fromPatches
+	fromWeights
+)
+
+// fill writes the rows [rowFrom, rowTo) and columns [colFrom, colTo) to dst, row-major with the given stride.
+func (s *source) fill(u *productUnit, dst []float32, stride, rowFrom, rowTo, colFrom, colTo int) {
+	switch s.kind {
+	case fromMatrix:
+		u.copyBlock(dst, stride, s.matrix.at(rowFrom, colFrom), rowTo-rowFrom, colTo-colFrom)
+	case fromPatches:
+		s.patches.fill(u, dst, stride, rowFrom, rowTo, colFrom, colTo)
+	case fromWeights:
+		s.weights.fill(u, dst, stride, rowFrom, rowTo, colFrom, colTo)
+	}
+}
+
+// copyBlock writes rows×cols elements of an operand to dst, row-major with the given stride.
+func (u *productUnit) copyBlock(dst []float32, stride int, o Operand, rows, cols int) {
+	switch {
+	case rows == 0 || cols == 0: // there may be no data at all
+	case o.ColStride == 1:
+		u.copyMatrix(dst, stride, o.Data, o.RowStride, rows, cols)
+	case o.RowStride == 1:
+		u.transpose(dst, stride, o.Data, o.ColStride, cols, rows)
+	default:
+		for i := range rows {
+			for j := range cols {
+				dst[i*stride+j] = o.Data[i*o.RowStride+j*o.ColStride]
+			}
+		}
+	}
+}
+
+// productUnit is what the products keep on an Engine: the family's inner loops and scratch memory, which grows to the
+// largest call seen and is never given back. It is used by one call at a time; each worker has its own part of local.
+type productUnit struct {
+	microKernels
+	packed   []float32 // B in panels
+	start    []float32 // the bias up to a whole number of panels
+	partials []float32 // sums over parts of K
+	zeros    []float32
+	local    []workerScratch
+}
+
+// workerScratch is one worker's copies of blocks of A, B and C.
+type workerScratch struct{ a, b, c, edge []float32 }
+
+func newProductUnit(f Family, workers int) productUnit {
+	u := productUnit{microKernels: microKernelsOf(f), local: make([]workerScratch, workers)}
+	u.zeros = make([]float32, u.cols)
+	for i := range u.local {
+		u.local[i].edge = make([]float32, u.rows*u.cols)
+	}
+	return u
+}
+
+// padded is a row stride in scratch memory for rows of n columns: whole panels, and an odd number of cache lines, so
+// that the rows of a panel spread over all sets of the caches.
+func (u *productUnit) padded(n int) int {
+	const line = 16
+	whole := (n + u.cols - 1) / u.cols * u.cols
+	return ((whole+line-1)/line | 1) * line
+}
+
+// startRow returns the bias as the tile kernels read it, or nil for none.
+func (u *productUnit) startRow(bias []float32, n int) []float32 {
+	if bias == nil {
+		return nil
+	}
+	u.start = grown(u.start, n+u.cols)
+	copy(u.start, bias[:n])
+	return u.start
+}

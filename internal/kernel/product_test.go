@@ -1,0 +1,158 @@
+package kernel
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+	"pretrain/internal/kernel/reference"
+)
+
+// extents are the awkward sizes of a dimension: nothing, less than a tile, tails, and enough to be cut.
+var extents = rapid.OneOf(rapid.IntRange(0, 3), rapid.SampledFrom([]int{5, 7, 13, 14, 15, 16, 17, 29, 31, 32, 33, 64, 97}))
+
+// operands draws an operand of rows×cols elements with gaps between its rows or columns, transposed or not.
+func drawOperand(t *rapid.T, name string, rows, cols int) Operand {
+	gap := rapid.SampledFrom([]int{0, 0, 1, 5}).Draw(t, name+" gap")
+	step := rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, name+" step")
+	o := Operand{RowStride: cols*step + gap, ColStride: step}
+	if rapid.Bool().Draw(t, name+" transposed") {
+		o = Operand{RowStride: step, ColStride: rows*step + gap}
+	}
+	size := 0
+	if rows > 0 && cols > 0 {
+		size = (rows-1)*o.RowStride + (cols-1)*o.ColStride + 1
+	}
+	o.Data = normals(randomOf(t), size, 0, 1)
+	return o
+}
+
+// drawProduct draws a product of the given size whose C has gaps that hold NaN, and returns what C must become; NaN
+// stands for an element that must not be touched.
+func drawProduct(t *rapid.T, m, n, k int) (Product, []float64) {
+	p := Product{M: m, N: n, K: k, A: drawOperand(t, "A", m, k), B: drawOperand(t, "B", k, n)}
+	p.CStride = n + rapid.SampledFrom([]int{0, 3}).Draw(t, "C gap")
+	p.Accumulate = rapid.Bool().Draw(t, "accumulate")
+	p.C = dirty(m * p.CStride)
+	if rapid.Bool().Draw(t, "biased") {
+		p.Bias = normals(randomOf(t), n, 0, 1)
+	}
+	at := func(o Operand) func(i, j int) float32 {
+		return func(i, j int) float32 { return o.Data[i*o.RowStride+j*o.ColStride] }
+	}
+	product := reference.MatMul(m, n, k, at(p.A), at(p.B))
+	want := make([]float64, len(p.C))
+	for i := range want {
+		want[i] = math.NaN()
+		if row, j := i/p.CStride, i%p.CStride; j < n {
+			want[i] = product[row*n+j]
+			if p.Bias != nil {
+				want[i] += float64(p.Bias[j])
+			}
+			if p.Accumulate {
+				p.C[i] = float32(i % 7)
+				want[i] += float64(p.C[i])
+			}
+		}
+	}
+	return p, want
+}
+
+// checkProduct compares C with what it must become.
+func checkProduct(t failer, got []float32, want []float64, k int) {
+	t.Helper()
+	for i, w := range want {
+		if g := float64(got[i]); math.IsNaN(w) != math.IsNaN(g) || math.Abs(g-w) > 2e-6*(4+float64(k)) {
+			t.Fatalf("element %d is %g, want %g", i, g, w)
+		}
+	}
+}
+
+// rowRecorder is an epilogue that counts how often each row was handed out.
+type rowRecorder struct {
+	mutex sync.Mutex
+	rows  []int
+}
+
+func (r *rowRecorder) epilogue(from, to int) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for i := from; i < to; i++ {
+		r.rows[i]++
+	}
+}
+
+func TestMatMul(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		rapid.Check(t, func(t *rapid.T) {
+			m, n, k := extents.Draw(t, "m"), extents.Draw(t, "n"), extents.Draw(t, "k")
+			switch rapid.IntRange(0, 9).Draw(t, "large") {
+			case 0: // strips of rows
+				m, n = stripMinimum+m, min(n, 33)
+			case 1: // K in several visits, or in parts of its own
+				k, m = 3*gridDepth+k, min(m, 17)
+			case 2: // several blocks of C
+				m, k = gridHeight+m, min(k, 17)
+			case 3:
+				n, k = gridWidth+n, min(k, 17)
+			}
+			p, want := drawProduct(t, m, n, k)
+			seen := rowRecorder{rows: make([]int, m)}
+			if n > 0 {
+				p.Epilogue = seen.epilogue
+			}
+			e.MatMul(p)
+			checkProduct(t, p.C, want, k)
+			if i := slices.IndexFunc(seen.rows, func(count int) bool { return count != 1 }); n > 0 && i >= 0 {
+				t.Fatalf("the epilogue saw row %d %d times", i, seen.rows[i])
+			}
+		})
+	})
+}
+
+// TestEpilogueSeesFinishedRows doubles C in the epilogue, which gives the wrong product unless rows are complete.
+func TestEpilogueSeesFinishedRows(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		for _, size := range [][3]int{{700, 40, 500}, {60, 40, 2000}, {300, 500, 20}} {
+			m, n, k := size[0], size[1], size[2]
+			a, b, c := normals(seeded(1), m*k, 0, 1), normals(seeded(2), k*n, 0, 1), dirty(m*n)
+			p := Product{M: m, N: n, K: k, A: rowMajor(a, k), B: rowMajor(b, n), C: c, CStride: n}
+			p.Epilogue = func(from, to int) {
+				for i := from * n; i < to*n; i++ {
+					c[i] *= 2
+				}
+			}
+			e.MatMul(p)
+			want := reference.MatMul(m, n, k, func(i, j int) float32 { return 2 * a[i*k+j] }, func(i, j int) float32 { return b[i*n+j] })
+			checkProduct(t, c, want, k)
+		}
+	})
+}
+
+func TestSmallProduct(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		rapid.Check(t, func(t *rapid.T) {
+			m, n, k := extents.Draw(t, "m"), extents.Draw(t, "n"), extents.Draw(t, "k")
+			p, want := drawProduct(t, m, n, k)
+			if p.Bias != nil {
+				t.Skip("no bias in small products")
+			}
+			e.smallProduct(1, p)
+			checkProduct(t, p.C, want, k)
+		})
+	})
+}
+
+func TestMatMulDoesNotDependOnWorkers(t *testing.T) {
+	for _, size := range [][3]int{{1500, 70, 400}, {70, 90, 5000}, {200, 400, 300}} {
+		m, n, k := size[0], size[1], size[2]
+		a, b, bias := normals(seeded(1), m*k, 0, 1), normals(seeded(2), k*n, 0, 1), normals(seeded(3), n, 0, 1)
+		sameForWorkers(t, func(e *Engine) []float32 {
+			c := make([]float32, m*n)
+			e.MatMul(Product{M: m, N: n, K: k, A: rowMajor(a, m).transposed(), B: rowMajor(b, n), C: c, CStride: n, Bias: bias})
+			return c
+		})
+	}
+}

@@ -1,0 +1,105 @@
+package kernel
+
+const (
+	// stripMinimum is the number of rows from which a product is cut into strips of rows, unless K is more than
+	// stripDepth times as large: then packing all of B costs more than it saves.
+	stripMinimum, stripDepth = 512, 4
+	// stripRows is the height of a strip: a strip of A and of C stays in the second-level cache while all of B passes.
+	stripRows = 112
+	// stripTasks is the least number of strips, so that workers end at nearly the same time.
+	stripTasks = 16
+)
+
+// leftSource reads A in place unless its columns are not contiguous, or its rows lie a multiple of the page size apart,
+// where they would all meet in one set of the first-level cache.
+func leftSource(a Operand) source {
+	return source{matrix: a, inPlace: a.ColStride == 1 && a.RowStride%page != 0}
+}
+
+// left returns the rows [rowFrom, rowTo) and columns [colFrom, colTo) of the left operand of a strip.
+func (s *source) left(u *productUnit, own *workerScratch, stride, rowFrom, rowTo, colFrom, colTo int) Operand {
+	if s.inPlace {
+		return s.matrix.at(rowFrom, colFrom)
+	}
+	own.a = grown(own.a, (rowTo-rowFrom)*stride)
+	s.fill(u, own.a, stride, rowFrom, rowTo, colFrom, colTo)
+	return Operand{Data: own.a, RowStride: stride, ColStride: 1}
+}
+
+// stripProduct is a product with many rows. B is packed once; each task then computes a strip of rows of C.
+type stripProduct struct {
+	m, n, k    int
+	a, b       source
+	c          []float32 // nil: strips go to the worker's scratch, and scatter takes them from there
+	cStride    int
+	accumulate bool
+	bias       []float32
+	scatter    scatter
+	epilogue   func(from, to int) // called with every finished strip of c; may be nil
+}
+
+// strips computes a product strip by strip.
+func (e *Engine) strips(p stripProduct) {
+	u := &e.product
+	depths := max(1, cut(p.k, u.depth))
+	e.pack(p.b, p.n, p.k, depths)
+	count := min(p.m, max(stripTasks, cut(p.m, stripRows)))
+	share(e, &e.jobs.strip, stripJob{p, count, depths, u.startRow(p.bias, p.n)}, count, 1)
+}
+
+type stripJob struct {
+	stripProduct
+	count, depths int
+	start         []float32
+}
+
+func (j *stripJob) run(e *Engine, worker, i, _ int) {
+	u, from, to := &e.product, i*j.m/j.count, (i+1)*j.m/j.count
+	u.strip(worker, j, from, to)
+	switch {
+	case j.c == nil:
+		j.scatter.rows(u, u.local[worker].c, from, to)
+	case j.epilogue != nil:
+		j.epilogue(from, to)
+	}
+}
+
+// pack brings all of B into panels: for each of depths ranges of rows, its panels one after the other.
+func (e *Engine) pack(b source, n, k, depths int) {
+	u := &e.product
+	count := cut(n, u.cols)
+	u.packed = grown(u.packed, k*count*u.cols)
+	share(e, &e.jobs.pack, packJob{b, n, k, depths, count}, count*depths, 1)
+}
+
+type packJob struct {
+	b                   source
+	n, k, depths, count int
+}
+
+func (j *packJob) run(e *Engine, _, i, _ int) {
+	u, depth, col := &e.product, i/j.count, i%j.count*e.product.cols
+	from, to := depth*j.k/j.depths, (depth+1)*j.k/j.depths
+	j.b.fill(u, u.packed[from*j.count*u.cols+(to-from)*col:], u.cols, from, to, col, min(j.n, col+u.cols))
+}
+
+// strip computes rows [from, to) of C.
+func (u *productUnit) strip(worker int, p *stripJob, from, to int) {
+	own, width := &u.local[worker], cut(p.n, u.cols)*u.cols
+	b := block{m: to - from, n: p.n, cStride: p.cStride, start: p.start, accumulate: p.accumulate}
+	if p.c == nil {
+		own.c = grown(own.c, b.m*p.n)
+		b.c, b.cStride = own.c, p.n
+	} else {
+		b.c = p.c[from*p.cStride:]
+	}
+	stride := u.padded(cut(p.k, p.depths))
+	for depth := range p.depths {
+		kFrom, kTo := depth*p.k/p.depths, (depth+1)*p.k/p.depths
+		b.k = kTo - kFrom
+		b.a = p.a.left(u, own, stride, from, to, kFrom, kTo)
+		b.b = panels{data: u.packed[kFrom*width:], stride: u.cols, panelStride: b.k * u.cols}
+		u.multiply(worker, b)
+		b.accumulate, b.start = true, nil
+	}
+}

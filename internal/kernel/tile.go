@@ -1,0 +1,114 @@
+package kernel
+
+// tileKernel computes a tile of rows×cols(family) elements C = start + A·B (+ C): element (i, p) of A is
+// a[i*aRow+p*aCol], row p of B starts at b[p*bStride] and row i of C at c[i*cStride]. Every row of the tile begins as
+// the vector start. Both strides of A are free, so that A is read in place, transposed or not.
+type tileKernel func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool)
+
+// microKernels are the inner loops of the matrix product of one family.
+type microKernels struct {
+	rows, cols int // largest tile
+	depth      int // terms of a sum that one visit of a tile adds: a panel of B this long stays in the first-level cache
+	tile       tileKernel
+	// copyMatrix copies a rows×cols matrix; srcStride may be 0, to repeat one row.
+	copyMatrix func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
+	// transpose writes the transposed of a rows×cols matrix.
+	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
+}
+
+func portableMicroKernels() microKernels {
+	return microKernels{rows: 4, cols: portableCols, depth: 256, tile: tilePortable, copyMatrix: copyPortable, transpose: transposePortable}
+}
+
+const portableCols = 8
+
+func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool) {
+	for i := range rows {
+		sums := [portableCols]float32(start)
+		for p := range k {
+			element, row := a[i*aRow+p*aCol], (*[portableCols]float32)(b[p*bStride:])
+			for j := range sums {
+				sums[j] += element * row[j]
+			}
+		}
+		out := (*[portableCols]float32)(c[i*cStride:])
+		for j, sum := range sums {
+			if accumulate {
+				sum += out[j]
+			}
+			out[j] = sum
+		}
+	}
+}
+
+func copyPortable(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := range rows {
+		copy(dst[i*dstStride:][:cols], src[i*srcStride:])
+	}
+}
+
+func transposePortable(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := range rows {
+		for j, v := range src[i*srcStride:][:cols] {
+			dst[j*dstStride+i] = v
+		}
+	}
+}
+
+// panels is a block of B as the tile kernels read it: column panels as wide as a tile, panelStride apart, with rows
+// stride apart. Panels side by side in one row-major matrix and panels packed one after the other both fit.
+type panels struct {
+	data                []float32
+	stride, panelStride int
+}
+
+// block is a product small enough for one worker's caches.
+type block struct {
+	m, n, k    int
+	a          Operand
+	b          panels
+	c          []float32
+	cStride    int
+	start      []float32 // first value of every row of C, readable up to a whole number of panels; nil for zeros
+	accumulate bool
+}
+
+// multiply computes a block. Tiles of one panel follow each other, so that the panel stays in the first-level cache.
+func (u *productUnit) multiply(worker int, b block) {
+	for j := 0; j < b.n; j += u.cols {
+		panel, start := b.b.data[min(j/u.cols*b.b.panelStride, len(b.b.data)):], u.zeros
+		if b.start != nil {
+			start = b.start[j:]
+		}
+		u.column(worker, b, j, panel, start)
+	}
+}
+
+// column computes one panel's columns of C from row tiles of nearly equal height.
+func (u *productUnit) column(worker int, b block, j int, panel, start []float32) {
+	tiles := (b.m + u.rows - 1) / u.rows
+	for t := range tiles {
+		from, to := t*b.m/tiles, (t+1)*b.m/tiles
+		a, c := b.a.Data[min(from*b.a.RowStride, len(b.a.Data)):], b.c[from*b.cStride+j:]
+		if b.n-j >= u.cols {
+			u.tile(to-from, c, b.cStride, a, b.a.RowStride, b.a.ColStride, panel, b.b.stride, b.k, start, b.accumulate)
+			continue
+		}
+		edge := u.local[worker].edge
+		u.tile(to-from, edge, u.cols, a, b.a.RowStride, b.a.ColStride, panel, b.b.stride, b.k, start, false)
+		store(c, b.cStride, edge, u.cols, to-from, b.n-j, b.accumulate)
+	}
+}
+
+// store moves or adds the columns of an edge tile that exist to C.
+func store(c []float32, cStride int, edge []float32, edgeStride, rows, cols int, accumulate bool) {
+	for i := range rows {
+		row := c[i*cStride:][:cols]
+		for j, v := range edge[i*edgeStride:][:cols] {
+			if accumulate {
+				v += row[j]
+			}
+			row[j] = v
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package kernel
+
+import (
+	"fmt"
+	"testing"
+)
+
+// benchmark runs body on the preferred family with one worker and with all; arrays is the number of float32 arrays of
+// n elements that go through memory.
+func benchmark(b *testing.B, n, arrays int, body func(e *Engine)) {
+	for _, workers := range []int{1, 0} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			e, err := New(Options{Workers: workers})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			b.SetBytes(int64(4 * n * arrays))
+			for b.Loop() {
+				body(e)
+			}
+		})
+	}
+}
+
+// The rows and channels of ViT-Tiny's activations at batch 128 on 32-pixel pictures, and of ResNet-18's first stage.
+const (
+	benchTokens, benchWidth      = 128 * 65, 192
+	benchPositions, benchFilters = 128 * 32 * 32, 64
+)
+
+func benchValues(n int) []float32 { return normals(seeded(uint64(n)), n, 0, 1) }
+
+func BenchmarkAdd(b *testing.B) {
+	n := benchTokens * benchWidth
+	x, y := benchValues(n), benchValues(n)
+	benchmark(b, n, 3, func(e *Engine) { e.Accumulate(y, x) })
+}
+
+func BenchmarkGELUForward(b *testing.B) {
+	n := benchTokens * 4 * benchWidth
+	x, y := benchValues(n), benchValues(n)
+	benchmark(b, n, 2, func(e *Engine) { e.GELUForward(y, x) })
+}
+
+func BenchmarkGELUBackward(b *testing.B) {
+	n := benchTokens * 4 * benchWidth
+	x, dx := benchValues(n), benchValues(n)
+	benchmark(b, n, 3, func(e *Engine) { e.GELUBackward(dx, dx, x) })
+}
+
+func BenchmarkLayerNormForward(b *testing.B) {
+	rows, cols := benchTokens, benchWidth
+	x, y, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
+	mean, rstd := make([]float32, rows), make([]float32, rows)
+	benchmark(b, rows*cols, 2, func(e *Engine) { e.LayerNormForward(y, mean, rstd, x, gamma, gamma, rows, cols, 1e-6) })
+}
+
+func BenchmarkLayerNormBackward(b *testing.B) {
+	rows, cols := benchTokens, benchWidth
+	x, dy, dx, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
+	mean, rstd, dgamma, dbeta := make([]float32, rows), make([]float32, rows), make([]float32, cols), make([]float32, cols)
+	benchmark(b, rows*cols, 3, func(e *Engine) { e.LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd, rows, cols) })
+}
+
+func BenchmarkColumnSums(b *testing.B) {
+	rows, cols := benchTokens, benchWidth
+	x, sums := benchValues(rows*cols), make([]float32, cols)
+	benchmark(b, rows*cols, 1, func(e *Engine) { e.ColumnSums(sums, x, rows, cols) })
+}
+
+func BenchmarkBatchNormForward(b *testing.B) {
+	rows, cols := benchPositions, benchFilters
+	x, y, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
+	mean, rstd := make([]float32, cols), make([]float32, cols)
+	benchmark(b, rows*cols, 3, func(e *Engine) {
+		e.BatchNormForward(y, mean, rstd, x, nil, gamma, gamma, NormGroups{rows}, cols, 1e-5, true)
+	})
+}
+
+func BenchmarkBatchNormBackward(b *testing.B) {
+	rows, cols := benchPositions, benchFilters
+	x, y, dy, dx, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
+	mean, rstd, dgamma, dbeta := make([]float32, cols), make([]float32, cols), make([]float32, cols), make([]float32, cols)
+	benchmark(b, rows*cols, 7, func(e *Engine) {
+		e.BatchNormBackward(dx, nil, dgamma, dbeta, dy, y, x, gamma, mean, rstd, NormGroups{rows}, cols, true)
+	})
+}
+
+func BenchmarkMaxPoolForward(b *testing.B) {
+	s := PoolShape{Images: 4, Height: 112, Width: 112, Channels: 64, Kernel: 3, Stride: 2, Pad: 1}
+	x := benchValues(s.Images * s.Height * s.Width * s.Channels)
+	y, argmax := make([]float32, len(x)/4), make([]int32, len(x)/4)
+	benchmark(b, len(x), 1, func(e *Engine) { e.MaxPoolForward(s, y, argmax, x) })
+}
+
+func BenchmarkCrossEntropy(b *testing.B) {
+	rows, classes := 64*64, 313
+	logits, dlogits, losses, labels := benchValues(rows*classes), benchValues(rows*classes), make([]float32, rows), make([]float32, rows)
+	benchmark(b, rows*classes, 3, func(e *Engine) {
+		e.CrossEntropyForward(losses, logits, labels, rows, classes)
+		e.CrossEntropyBackward(dlogits, logits, labels, 1, rows, classes)
+	})
+}
+
+func BenchmarkPairScores(b *testing.B) {
+	const views, tokens, classes, dim = 32, 64, 9, 32
+	q, k := benchValues(views*tokens*classes*dim), benchValues(views*tokens*classes*dim)
+	scores := make([]float32, views*tokens*tokens*classes)
+	benchmark(b, len(scores), 1, func(e *Engine) { e.PairScoresForward(scores, q, k, views, tokens, classes, dim) })
+}
+
+// BenchmarkAttention counts the operations of the matrix products as its bytes, so that MB/s reads as MFLOP/s: two
+// products forward, five backward (one of them the scores again).
+func BenchmarkAttention(b *testing.B) {
+	for _, s := range []AttentionShape{{64, 65, 3, 64}, {32, 65, 6, 32}, {4, 197, 6, 64}} {
+		n := s.Views * s.Tokens * s.Heads * s.HeadDim
+		qkv, dqkv, out, dout, lse := benchValues(3*n), make([]float32, 3*n), make([]float32, n), benchValues(n), make([]float32, s.Views*s.Heads*s.Tokens)
+		name := fmt.Sprintf("tokens=%d,dim=%d", s.Tokens, s.HeadDim)
+		b.Run(name+"/forward", func(b *testing.B) {
+			benchmark(b, n*s.Tokens/2, 2, func(e *Engine) { e.AttentionForward(s, out, lse, qkv) })
+		})
+		b.Run(name+"/backward", func(b *testing.B) {
+			benchmark(b, n*s.Tokens/2, 5, func(e *Engine) { e.AttentionBackward(s, dqkv, dout, out, lse, qkv) })
+		})
+	}
+}
+
+func BenchmarkAdamW(b *testing.B) {
+	n := 5_500_000
+	p, g, m, v := benchValues(n), benchValues(n), make([]float32, n), make([]float32, n)
+	h := AdamWStep{LearningRate: 1e-3, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.05, Step: 1, GradientScale: 1}
+	benchmark(b, n, 7, func(e *Engine) { e.AdamW(p, g, m, v, h) })
+}
+
+func BenchmarkSumSquares(b *testing.B) {
+	x := benchValues(5_500_000)
+	benchmark(b, len(x), 1, func(e *Engine) { e.SumSquares(x) })
+}

@@ -1,0 +1,181 @@
+package kernel
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// spinRounds is how often a goroutine looks for news before it parks. A training step starts hundreds of kernels a
+	// few microseconds apart, and waking a parked goroutine costs more than that.
+	spinRounds = 2000
+	// yieldEvery is how many of those rounds pass between two offers of the processor to other goroutines.
+	yieldEvery = 64
+)
+
+// The state of a pool is one word: the number of the job, whether workers may still join it, and how many have.
+const (
+	joinedMask = 1<<16 - 1
+	openBit    = 1 << 16
+	jobUnit    = 1 << 17
+)
+
+// pool is a set of goroutines that run one job at a time together with the goroutine that calls run. Workers join a
+// job while it is open; the caller closes it when no items are left and waits only for those that joined, so a worker
+// that wakes late delays nobody. Between jobs workers spin for a while and then park.
+type pool struct {
+	size  int
+	state atomic.Uint64
+	next  atomic.Int64 // first item nobody has taken
+	count int64
+	task  func(worker, i int)
+
+	busy    atomic.Bool
+	failure atomic.Pointer[failure] // first panic of the job
+
+	parked  atomic.Int32  // workers asleep that no token is on its way to
+	wake    chan struct{} // one token for each worker taken off parked
+	waiting atomic.Bool   // the caller sleeps until the last worker leaves
+	left    chan struct{}
+	ended   atomic.Bool
+	group   sync.WaitGroup
+}
+
+// failure keeps a panic value, which may itself be nil-like, apart from no panic.
+type failure struct{ value any }
+
+func newPool(size int) *pool {
+	p := &pool{size: size, wake: make(chan struct{}, size), left: make(chan struct{}, 1)}
+	for worker := 1; worker < size; worker++ {
+		p.group.Go(func() { p.work(worker) })
+	}
+	return p
+}
+
+func (p *pool) close() {
+	p.ended.Store(true)
+	p.rouse(p.size)
+	p.group.Wait()
+}
+
+// run runs task over [0, n).
+func (p *pool) run(n int, task func(worker, i int)) {
+	if !p.busy.CompareAndSwap(false, true) {
+		panic("kernel: Engine used by two calls at once: tasks and epilogues must not call kernels, and goroutines need an Engine each")
+	}
+	defer p.busy.Store(false)
+	if p.size == 1 || n <= 1 {
+		for i := range n {
+			task(0, i)
+		}
+		return
+	}
+	p.task, p.count = task, int64(n)
+	p.next.Store(0)
+	p.state.Add(openBit)
+	p.rouse(n - 1)
+	p.items(0)
+	p.finish()
+}
+
+// rouse wakes up to n parked workers.
+func (p *pool) rouse(n int) {
+	for range n {
+		parked := p.parked.Load()
+		for parked > 0 && !p.parked.CompareAndSwap(parked, parked-1) {
+			parked = p.parked.Load()
+		}
+		if parked == 0 {
+			return
+		}
+		p.wake <- struct{}{}
+	}
+}
+
+// finish closes the job, waits for the workers that joined it and raises the first panic again.
+func (p *pool) finish() {
+	p.state.Add(jobUnit - openBit)
+	if !spin(func() bool { return p.state.Load()&joinedMask == 0 }) {
+		p.waiting.Store(true)
+		// The last worker may have left before it could see that somebody waits: then nobody sends.
+		if p.state.Load()&joinedMask != 0 || !p.waiting.CompareAndSwap(true, false) {
+			<-p.left
+		}
+	}
+	p.task = nil
+	if f := p.failure.Swap(nil); f != nil {
+		panic(f.value)
+	}
+}
+
+// work is the life of one worker.
+func (p *pool) work(worker int) {
+	done := ^uint64(0) // the last job taken part in
+	news := func() bool {
+		s := p.state.Load()
+		return p.ended.Load() || s&openBit != 0 && s/jobUnit != done
+	}
+	for {
+		if !spin(news) {
+			p.park(news)
+			continue
+		}
+		if p.ended.Load() {
+			return
+		}
+		if s := p.state.Load(); s&openBit != 0 && s/jobUnit != done && p.state.CompareAndSwap(s, s+1) {
+			done = s / jobUnit
+			p.items(worker)
+			p.leave()
+		}
+	}
+}
+
+// park sleeps until rouse sends a token, unless there is news by the time the others can see that this worker sleeps.
+func (p *pool) park(news func() bool) {
+	parked := p.parked.Add(1)
+	for news() && parked > 0 {
+		if p.parked.CompareAndSwap(parked, parked-1) {
+			return
+		}
+		parked = p.parked.Load()
+	}
+	<-p.wake
+}
+
+// leave ends a worker's part in a job.
+func (p *pool) leave() {
+	s := p.state.Add(^uint64(0))
+	if s&(joinedMask|openBit) == 0 && p.waiting.CompareAndSwap(true, false) {
+		p.left <- struct{}{}
+	}
+}
+
+// items runs items of the job until none is left. A panic is kept for the caller, and the rest of the job dropped.
+func (p *pool) items(worker int) {
+	defer func() {
+		if value := recover(); value != nil {
+			p.failure.CompareAndSwap(nil, &failure{value})
+			p.next.Store(p.count)
+		}
+	}()
+	for i := p.next.Add(1) - 1; i < p.count; i = p.next.Add(1) - 1 {
+		p.task(worker, int(i))
+	}
+}
+
+// spin reports whether the condition came true within spinRounds looks.
+func spin(condition func() bool) bool {
+	for round := 1; round <= spinRounds; round++ {
+		if condition() {
+			return true
+		}
+		if round%yieldEvery == 0 {
+			runtime.Gosched()
+		} else {
+			pause()
+		}
+	}
+	return false
+}
