@@ -166,9 +166,8 @@ func (v *vit) Forward(c *nn.Ctx, in Input) (Features, error) {
 	var outputs []*G.Node
 	f := Features{}
 	for i := range v.config.Depth {
-		block := vitBlock{ViTConfig: v.config, tokens: tokens}
 		var qkv *G.Node
-		x, qkv = block.build(c.Scope(fmt.Sprintf("blocks.%d", i)), x)
+		x, qkv = TransformerBlock(c.Scope(fmt.Sprintf("blocks.%d", i)), x, tokens, v.config.Heads, v.config.hidden())
 		outputs = append(outputs, x)
 		f.Attention = append(f.Attention, AttentionInput{QKV: qkv, Tokens: tokens, Heads: v.config.Heads})
 	}
@@ -270,19 +269,4 @@ func (v *vit) patches(c *nn.Ctx, in Input, x *G.Node, tokens int) nn.Map {
 		m.Node = nn.SliceTokens(c, x, tokens, 1, tokens)
 	}
 	return m
-}
-
-// vitBlock is one pre-norm block for views of the given number of tokens.
-type vitBlock struct {
-	ViTConfig
-	tokens int
-}
-
-// build returns the block's output and what its attention reads. x is [views·tokens, width].
-func (b vitBlock) build(c *nn.Ctx, x *G.Node) (out, qkv *G.Node) {
-	qkv = nn.Linear(c, "attn.qkv", nn.LayerNorm(c, "norm1", x), 3*b.Width, true)
-	attended := nn.Attention(c.Scope("attn"), qkv, b.tokens, b.Heads)
-	x = nn.Add(c, x, nn.Linear(c, "attn.proj", attended, b.Width, true))
-	hidden := nn.GELU(c, nn.Linear(c, "mlp.fc1", nn.LayerNorm(c, "norm2", x), b.hidden(), true))
-	return nn.Add(c, x, nn.Linear(c, "mlp.fc2", hidden, b.Width, true)), qkv
 }

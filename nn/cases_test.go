@@ -176,6 +176,13 @@ func tokenCases() []operationCase {
 
 func rowCases() []operationCase {
 	return []operationCase{
+		{name: "Reshape", build: func(c *nn.Ctx) *G.Node {
+			// A slice before and after, so that the gradient passes through ranges of rows on both sides.
+			return nn.Rows(c, nn.Reshape(c, nn.Rows(c, param(c, "x", 6, 4), 1, 4), 6, 2), 2, 5)
+		}, naive: func(v values) mat {
+			x := v.mat("x", 4)
+			return each(3, 2, func(i, j int) float64 { at := 4 + 2*(i+2) + j; return x.at(at/4, at%4) })
+		}},
 		{name: "Rows", build: func(c *nn.Ctx) *G.Node { return nn.Rows(c, param(c, "x", 9, 3), 2, 6) },
 			naive: func(v values) mat { return mat{v["x"][6:18], 3} }},
 		{name: "Rows that overlap", build: func(c *nn.Ctx) *G.Node {

@@ -33,6 +33,7 @@ type graph struct {
 // leaf is a node without inputs: exactly one of its sources is set, or none for an input bound later.
 type leaf struct {
 	name      string
+	size      int // of an input
 	parameter *Parameter
 	constant  []float32
 }
@@ -107,7 +108,7 @@ func (c *Ctx) Input(name string, rows, cols int) *G.Node {
 		c.Fail(fmt.Errorf("input %s is declared twice: give each input its own name", name))
 		return nil
 	}
-	return c.graph.addLeaf("input "+name, rows, cols, &leaf{name: name})
+	return c.graph.addLeaf("input "+name, rows, cols, &leaf{name: name, size: rows * cols})
 }
 
 // Constant is a rows×cols matrix that never changes, such as fixed position embeddings. The graph keeps values.

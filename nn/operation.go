@@ -67,8 +67,9 @@ type definition struct {
 
 // view places a result inside something that exists: rows of input 0 from a row on, or one of its side buffers.
 type view struct {
-	row  int
-	side int // -1 for rows of the output
+	row      int
+	side     int  // -1 for rows of the output
+	reshapes bool // the result has other rows than input 0: its gradient is no range of rows
 }
 
 // operation is the only gorgonia.Op of this package: the boilerplate around a definition.

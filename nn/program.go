@@ -17,12 +17,13 @@ type Program struct {
 	engine  *kernel.Engine
 	arena   []float32
 	calls   []func()
-	steps   []step      // parallel to calls
-	current int         // call that is running, for the message should it panic
-	inputs  []*input    // that the program needs
-	unused  [][]float32 // gradients of parameters that the cost does not depend on
-	err     error       // of Bind
-	profile *profile    // nil unless enabled
+	steps   []step                 // parallel to calls
+	current int                    // call that is running, for the message should it panic
+	inputs  []*input               // that the program needs
+	values  map[*G.Node]*[]float32 // what Value may return
+	unused  [][]float32            // gradients of parameters that the cost does not depend on
+	err     error                  // of Bind
+	profile *profile               // nil unless enabled
 }
 
 // input is a matrix that Bind supplies.
@@ -144,13 +145,20 @@ func (p *Program) link(nodes []*G.Node) {
 			p.inputs = append(p.inputs, inputs[l])
 		}
 	}
+	l := linker{plan: p.plan, arena: p.arena, inputs: inputs}
 	for _, s := range p.plan.steps {
 		if s.skip {
 			continue
 		}
-		l := linker{plan: p.plan, arena: p.arena, inputs: inputs}
 		p.calls = append(p.calls, l.call(p.engine, s))
 		p.steps = append(p.steps, s)
+	}
+	p.values = map[*G.Node]*[]float32{}
+	for node, at := range p.plan.locations {
+		if p.plan.kept[node] || at.value.leaf != nil {
+			p.values[node] = new([]float32)
+			l.resolve(p.values[node], at)
+		}
 	}
 }
 
@@ -231,8 +239,8 @@ func (p *Program) Bind(node *G.Node, buffer []float32) {
 		p.err = errors.Join(p.err, fmt.Errorf("Bind: %v is not an input of this program", node))
 		return
 	}
-	if size := node.Shape().TotalSize(); len(buffer) != size {
-		p.err = errors.Join(p.err, fmt.Errorf("Bind: input %s gets %d numbers: its shape %v has %d", l.name, len(buffer), node.Shape(), size))
+	if len(buffer) != l.size {
+		p.err = errors.Join(p.err, fmt.Errorf("Bind: input %s gets %d numbers: its shape %v has %d", l.name, len(buffer), node.Shape(), l.size))
 		return
 	}
 	if in := p.input(l); in != nil {
@@ -300,20 +308,10 @@ func (p *Program) ready() error {
 // Value returns the numbers of a kept node, an input or a parameter after a Run, or nil for any other node. The next
 // Run overwrites them.
 func (p *Program) Value(node *G.Node) []float32 {
-	at, planned := p.plan.locations[node]
-	if !planned || (!p.plan.kept[node] && at.value.leaf == nil) {
-		return nil
+	if value := p.values[node]; value != nil {
+		return *value
 	}
-	if in := p.input(at.value.leaf); in != nil {
-		if in.buffer == nil {
-			return nil
-		}
-		return in.buffer[at.offset : at.offset+at.size]
-	}
-	var slice []float32
-	l := linker{plan: p.plan, arena: p.arena}
-	l.resolve(&slice, at)
-	return slice
+	return nil
 }
 
 // ArenaBytes is the memory of all intermediate results.

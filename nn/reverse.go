@@ -52,7 +52,7 @@ func (r *reverse) visit(node *G.Node) error {
 		return r.ctx.Err()
 	}
 	grad := r.ctx.assemble("GradientSum", rows(node), cols(node), false, parts)
-	if op.view != nil && op.view.side < 0 {
+	if op.view != nil && op.view.side < 0 && !op.view.reshapes {
 		r.add(op.inputs[0], part{grad, op.view.row})
 		return nil
 	}

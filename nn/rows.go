@@ -32,6 +32,25 @@ func Rows(c *Ctx, x *G.Node, from, to int) *G.Node {
 	})
 }
 
+// Reshape is x with another number of columns: the same numbers in the same order and memory, not a copy.
+func Reshape(c *Ctx, x *G.Node, height, width int) *G.Node {
+	if !c.ok("Reshape", "", x) {
+		return nil
+	}
+	if height <= 0 || width <= 0 || height*width != rows(x)*cols(x) {
+		c.failf("Reshape", "", "%d×%d of a matrix of %d×%d: both must hold as many numbers", height, width, rows(x), cols(x))
+		return nil
+	}
+	return c.apply(definition{
+		kind: "Reshape", shape: matrix(height, width), inputs: []*G.Node{x}, wrt: 1,
+		view: &view{side: -1, reshapes: true},
+		run:  call(func(_ *kernel.Engine, b *buffers) { copy(b.out, b.in[0]) }),
+		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
+			return []*G.Node{Reshape(c, grad, rows(in[0]), cols(in[0]))}
+		},
+	})
+}
+
 // ConcatRows stacks matrices of equal width, the first on top.
 func ConcatRows(c *Ctx, xs ...*G.Node) *G.Node {
 	if !c.ok("ConcatRows", "", xs...) {
