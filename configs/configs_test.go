@@ -47,7 +47,7 @@ func TestEveryKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(Source{Name: "quickstart", Overrides: []Override{{Flag: "--set", Path: key.Path, Value: strings.Trim(text, `"`)}}}); err != nil && strings.Contains(err.Error(), "--set: ") {
+		if _, err := Load(Source{Name: "clothing-resnet18", Overrides: []Override{{Flag: "--set", Path: key.Path, Value: strings.Trim(text, `"`)}}}); err != nil && strings.Contains(err.Error(), "--set: ") {
 			t.Errorf("the default does not pass: %v", err)
 		}
 		if key.Doc == "" {

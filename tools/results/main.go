@@ -1,0 +1,106 @@
+// Command results makes the tables of docs/results.md: it trains every experiment, evaluates it, and writes one line a
+// measurement to a CSV file and the tables to standard output.
+//
+//	go run ./results -pretrain ../bin/pretrain -data CLOTHING -out ../runs/results [-only resnet18] [-seeds 1,2,3]
+//
+// CLOTHING holds train, val and test. Runs that are finished are not repeated, so it may be stopped and started again.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+func main() {
+	log.SetFlags(log.Ltime)
+	var s suite
+	var only, seeds string
+	flag.StringVar(&s.pretrain, "pretrain", "../bin/pretrain", "the program")
+	flag.StringVar(&s.data, "data", "", "folder with train, val and test, each with a folder a class")
+	flag.StringVar(&s.out, "out", "../runs/results", "folder of the runs")
+	flag.StringVar(&only, "only", "", "experiments whose name contains this")
+	flag.StringVar(&seeds, "seeds", "1,2,3", "seeds of the experiments that are repeated")
+	flag.Parse()
+	if s.data == "" {
+		log.Fatal("-data is empty: name the folder that holds train, val and test")
+	}
+	s.seeds = strings.Split(seeds, ",")
+	if err := s.run(only); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// suite is where the experiments are made.
+type suite struct {
+	pretrain, data, out string
+	seeds               []string
+}
+
+// run makes what is missing and prints the tables of what there is.
+func (s suite) run(only string) error {
+	var rows []row
+	for _, e := range experiments {
+		if !strings.Contains(e.name, only) {
+			continue
+		}
+		for _, seed := range s.seedsOf(e) {
+			measured, err := s.measure(e, seed)
+			if err != nil {
+				return fmt.Errorf("%s, seed %s: %w", e.name, seed, err)
+			}
+			rows = append(rows, measured...)
+		}
+	}
+	if err := writeCSV(filepath.Join(s.out, "results.csv"), rows); err != nil {
+		return err
+	}
+	return printTables(os.Stdout, rows)
+}
+
+func (s suite) seedsOf(e experiment) []string {
+	if e.once {
+		return s.seeds[:1]
+	}
+	return s.seeds
+}
+
+// measure trains and evaluates one experiment, unless that was done before.
+func (s suite) measure(e experiment, seed string) ([]row, error) {
+	run := filepath.Join(s.out, e.name+"-seed"+seed)
+	report := filepath.Join(run, "eval", "eval.json")
+	if _, err := os.Stat(report); err != nil {
+		if err := s.train(e, seed, run); err != nil {
+			return nil, err
+		}
+		if err := s.command("eval", run, "--train", s.part("train"), "--val", s.part("val"), "--test", s.part("test"), "--json", report); err != nil {
+			return nil, err
+		}
+	}
+	return readRows(e, seed, run, report)
+}
+
+// train begins the run, or goes on with one that was stopped.
+func (s suite) train(e experiment, seed, run string) error {
+	arguments := []string{"train", e.recipe, "--data", s.part("train"), "--out", run, "--set", "train.seed=" + seed}
+	for _, setting := range e.settings {
+		arguments = append(arguments, "--set", setting)
+	}
+	if _, err := os.Stat(filepath.Join(run, "config.resolved.yaml")); err == nil {
+		arguments = append(arguments, "--resume")
+	}
+	return s.command(arguments...)
+}
+
+func (s suite) part(name string) string { return filepath.Join(s.data, name) }
+
+func (s suite) command(arguments ...string) error {
+	log.Printf("pretrain %s", strings.Join(arguments, " "))
+	command := exec.Command(s.pretrain, arguments...)
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	return command.Run()
+}
