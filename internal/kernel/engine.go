@@ -22,7 +22,7 @@ type Engine struct {
 	product productUnit
 	vector  vectorUnit
 	jobs    jobs
-	running division
+	running division            // the job at work
 	piece   func(worker, i int) // runPiece, bound once
 }
 

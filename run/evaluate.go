@@ -1,0 +1,80 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"pretrain/data"
+	"pretrain/eval"
+	"pretrain/train"
+)
+
+// EvaluateOptions name the labelled pictures and what is measured on them.
+type EvaluateOptions struct {
+	Train, Test, Val string   // folders or list files; Val may be empty
+	Probes           []string // knn, linear; nil = both
+	Layers           []int    // nil = all
+}
+
+// Evaluate measures the run's features beside those of the same network with random weights and of the bare pixels.
+func (r *Run) Evaluate(ctx context.Context, options EvaluateOptions) (eval.Report, error) {
+	var report eval.Report
+	evaluation, err := r.evaluation(ctx, options)
+	if err != nil {
+		return report, err
+	}
+	for _, layer := range options.Layers {
+		if err := r.Model.CheckLayer(layer); err != nil {
+			return report, train.Usage(err)
+		}
+	}
+	random, err := r.randomModel(ctx, evaluation.Train)
+	if err != nil {
+		return report, err
+	}
+	if err := evaluation.Model(ctx, "pretrained", r.Model, &report); err != nil {
+		return report, err
+	}
+	if err := evaluation.Model(ctx, "random", random, &report); err != nil {
+		return report, err
+	}
+	return report, evaluation.Pixels(ctx, r.Model.Normalization, &report)
+}
+
+// evaluation opens the labelled folders.
+func (r *Run) evaluation(ctx context.Context, options EvaluateOptions) (eval.Evaluation, error) {
+	e := eval.Evaluation{Engine: r.engine, Seed: r.Config.Train.Seed, Layers: options.Layers, Probes: map[string]eval.Probe{}}
+	known := r.Config.Eval.Probes(r.Config.Train.Seed)
+	for _, name := range options.Probes {
+		if known[name] == nil {
+			return e, train.Usage(fmt.Errorf("--probe %s: must be knn or linear", name))
+		}
+		e.Probes[name] = known[name]
+	}
+	if len(e.Probes) == 0 {
+		e.Probes = known
+	}
+	for _, part := range []struct {
+		flag, path string
+		set        *data.Dataset
+	}{{"--train", options.Train, &e.Train}, {"--test", options.Test, &e.Test}, {"--val", options.Val, &e.Val}} {
+		if part.path == "" && part.flag == "--val" {
+			continue
+		}
+		opened, err := eval.Open(ctx, part.path, r.Config.Data)
+		if err != nil {
+			return e, train.UsageUnlessCancelled(ctx, fmt.Errorf("%s: %w", part.flag, err))
+		}
+		*part.set = opened
+	}
+	return e, nil
+}
+
+// randomModel is the run's network as it was before the first step, with normalisation statistics of its own.
+func (r *Run) randomModel(ctx context.Context, pictures data.Dataset) (*eval.Model, error) {
+	model, err := r.Model.Random(r.Config.Train.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return model, model.Calibrate(ctx, pictures, r.Config.Train.CalibrationPictures)
+}

@@ -1,0 +1,260 @@
+package run
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/csv"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pretrain/configs"
+	"pretrain/export"
+	"pretrain/train"
+)
+
+// trained trains the small configuration on a few pictures.
+func trained(t *testing.T, data string) string {
+	t.Helper()
+	directory := filepath.Join(t.TempDir(), "run")
+	resolved := load(t, data, "train.epochs=1", "train.max_steps=2")
+	if err := Train(t.Context(), resolved, TrainOptions{Directory: directory, Console: io.Discard}); err != nil {
+		t.Fatal(err)
+	}
+	return directory
+}
+
+func open(t *testing.T, directory string) *Run {
+	t.Helper()
+	opened, err := Open(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(opened.Close)
+	return opened
+}
+
+// few copies count pictures of the sample into a folder with one label, and adds two that cannot be read: a broken
+// header, which is found at once, and a broken body, which is found when it is decoded.
+func few(t *testing.T, from string, count int) string {
+	t.Helper()
+	dir := t.TempDir()
+	found, err := filepath.Glob(filepath.Join(from, "*", "*"))
+	if err != nil || len(found) < count {
+		t.Fatalf("%d pictures in %s, %v", len(found), from, err)
+	}
+	for i, path := range found[:count] {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "label", strconv.Itoa(100+i)+filepath.Ext(path)), content)
+		if i == 0 {
+			write(t, filepath.Join(dir, "label", "broken-body"+filepath.Ext(path)), content[:len(content)/2])
+			write(t, filepath.Join(dir, "label", "broken-header"+filepath.Ext(path)), content[:12])
+		}
+	}
+	return dir
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestReadingARun(t *testing.T) {
+	directory := trained(t, filepath.Join(samples, "train"))
+	opened := open(t, directory)
+	opened.Config.Data.MaxBadRatio = 0.5
+	t.Run("extract", func(t *testing.T) { testExtract(t, opened, few(t, filepath.Join(samples, "train"), 7)) })
+	t.Run("export", func(t *testing.T) { testExport(t, opened) })
+	t.Run("evaluate", func(t *testing.T) { testEvaluate(t, opened) })
+	t.Run("mistakes", func(t *testing.T) { testMistakes(t, opened) })
+	t.Run("resume with another configuration", func(t *testing.T) {
+		resolved := load(t, filepath.Join(samples, "train"), "train.epochs=1", "train.max_steps=2", "optimizer.learning_rate=0.5")
+		err := Train(t.Context(), resolved, TrainOptions{Directory: directory, Start: train.StartResume, Console: io.Discard})
+		if changed := (*configs.Error)(nil); !errors.As(err, &changed) || !strings.Contains(err.Error(), "optimizer.learning_rate") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// testExtract: both formats hold the readable pictures in the order of their paths, with the same numbers, and the
+// unreadable ones are listed beside them.
+func testExtract(t *testing.T, opened *Run, data string) {
+	dir := t.TempDir()
+	table, array := filepath.Join(dir, "features.csv"), filepath.Join(dir, "features.npy")
+	for _, out := range []string{table, array} {
+		result, err := opened.Extract(t.Context(), ExtractOptions{Data: data, Out: out})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Rows != 7 || result.Columns != 16 || len(result.Bad) != 2 {
+			t.Errorf("%+v", result)
+		}
+		list := string(read(t, result.BadFile))
+		if !strings.Contains(list, "broken-body") || !strings.Contains(list, "broken-header") || strings.Count(list, "\n") != 2 {
+			t.Errorf("%s holds %q", result.BadFile, list)
+		}
+	}
+	lines, err := csv.NewReader(bytes.NewReader(read(t, table))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := read(t, array)[128:]
+	for i, line := range lines[1:] {
+		if want := strconv.Itoa(100 + i); !strings.HasPrefix(filepath.Base(line[0]), want) || line[1] != "label" {
+			t.Errorf("row %d is of %s, %s", i, line[0], line[1])
+		}
+		for j, text := range line[2:] {
+			number, err := strconv.ParseFloat(text, 32)
+			if bits := binary.LittleEndian.Uint32(numbers[4*(i*16+j):]); err != nil || bits != math.Float32bits(float32(number)) {
+				t.Fatalf("row %d, column %d: %s in the table, %g in the array", i, j, text, math.Float32frombits(bits))
+			}
+		}
+	}
+	testOverwrite(t, opened, data, table)
+}
+
+// testOverwrite: an existing file is refused unless told otherwise; a list of unreadable pictures goes with its file.
+func testOverwrite(t *testing.T, opened *Run, data, out string) {
+	before := read(t, out)
+	_, err := opened.Extract(t.Context(), ExtractOptions{Data: data, Out: out, Layer: 1})
+	if usage := (*train.UsageError)(nil); !errors.As(err, &usage) || !errors.Is(err, export.ErrExists) {
+		t.Errorf("an existing file gives %v", err)
+	}
+	if !bytes.Equal(before, read(t, out)) {
+		t.Error("the refused file has changed")
+	}
+	for _, name := range []string{"broken-body", "broken-header"} {
+		found, _ := filepath.Glob(filepath.Join(data, "label", name+"*"))
+		if err := os.Remove(found[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, err := opened.Extract(t.Context(), ExtractOptions{Data: data, Out: out, Layer: 1, Overwrite: true})
+	if err != nil || result.Rows != 7 || result.BadFile != "" {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if bytes.Equal(before, read(t, out)) {
+		t.Error("layer 1 has the features of layer 2")
+	}
+	if exists(out + ".unreadable.txt") {
+		t.Error("the list of unreadable pictures outlives them")
+	}
+}
+
+// testExport: the file equals the one that training left, byte for byte.
+func testExport(t *testing.T, opened *Run) {
+	out := filepath.Join(t.TempDir(), "weights.safetensors")
+	if err := opened.Export(out, false); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(read(t, out), weights(t, string(opened.Directory))) {
+		t.Error("the exported file differs from exported/backbone.safetensors")
+	}
+	var usage *train.UsageError
+	if err := opened.Export(out, false); !errors.As(err, &usage) {
+		t.Errorf("an existing file gives %v", err)
+	}
+	if err := opened.Export(out, true); err != nil {
+		t.Error(err)
+	}
+}
+
+func testEvaluate(t *testing.T, opened *Run) {
+	report, err := opened.Evaluate(t.Context(), EvaluateOptions{
+		Train: filepath.Join(samples, "train"), Test: filepath.Join(samples, "test"), Probes: []string{"knn"}, Layers: []int{2},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, row := range report.Rows {
+		names = append(names, row.Features+" "+row.Probe+" "+strconv.Itoa(row.Layer))
+	}
+	if !slices.Equal(names, []string{"pretrained knn 2", "random knn 2", "pixels knn 0"}) {
+		t.Errorf("rows %v", names)
+	}
+}
+
+// testMistakes: each is a usage error that names what is wrong.
+func testMistakes(t *testing.T, opened *Run) {
+	train1, test1 := filepath.Join(samples, "train"), filepath.Join(samples, "test")
+	evaluate := func(options EvaluateOptions) error {
+		_, err := opened.Evaluate(t.Context(), options)
+		return err
+	}
+	extract := func(options ExtractOptions) error {
+		_, err := opened.Extract(t.Context(), options)
+		return err
+	}
+	out := filepath.Join(t.TempDir(), "x.npy")
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"evaluate: layer":    {evaluate(EvaluateOptions{Train: train1, Test: test1, Layers: []int{3}}), "layers 1 to 2"},
+		"evaluate: probe":    {evaluate(EvaluateOptions{Train: train1, Test: test1, Probes: []string{"svm"}}), "svm"},
+		"evaluate: no test":  {evaluate(EvaluateOptions{Train: train1}), "--test"},
+		"evaluate: no train": {evaluate(EvaluateOptions{Test: test1}), "--train"},
+		"evaluate: folder":   {evaluate(EvaluateOptions{Train: train1, Test: test1, Val: samples + "x"}), "--val"},
+		"extract: layer":     {extract(ExtractOptions{Data: train1, Out: out, Layer: 3}), "layers 1 to 2"},
+		"extract: folder":    {extract(ExtractOptions{Data: samples + "x", Out: out}), "does not exist"},
+		"extract: format":    {extract(ExtractOptions{Data: train1, Out: out + ".xls"}), ".xls"},
+	} {
+		var usage *train.UsageError
+		if !errors.As(test.err, &usage) || !strings.Contains(test.err.Error(), test.want) {
+			t.Errorf("%s: got %v, want a usage error with %q", name, test.err, test.want)
+		}
+	}
+}
+
+func TestOpenOfNoRun(t *testing.T) {
+	begun := t.TempDir()
+	text, err := load(t, begun).YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(begun, "config.resolved.yaml"), []byte(text))
+	for directory, want := range map[string]string{
+		filepath.Join(begun, "missing"): "not the directory of a run",
+		t.TempDir():                     "config.resolved.yaml",
+		begun:                           "no usable checkpoint",
+	} {
+		_, err := Open(directory)
+		var usage *train.UsageError
+		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want a usage error with %q", err, want)
+		}
+	}
+}
+
+func TestOpenWithUnknownKernels(t *testing.T) {
+	directory := trained(t, filepath.Join(samples, "train"))
+	t.Setenv(kernelsVariable, "abacus")
+	_, err := Open(directory)
+	if usage := (*train.UsageError)(nil); !errors.As(err, &usage) || !strings.Contains(err.Error(), kernelsVariable) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,67 @@
+package run
+
+import (
+	"context"
+	"io"
+
+	"pretrain/configs"
+	"pretrain/train"
+)
+
+// TrainOptions say where and how a configuration is trained.
+type TrainOptions struct {
+	Directory string
+	Start     train.Start
+	Version   string // of the program, for run.json and the metrics
+	Console   io.Writer
+	Terminal  bool // Console is a terminal
+}
+
+// Train trains a configuration; see train.Run. When a run is resumed, the configuration must be the one that it began
+// with, except for what changes no bit of the result.
+func Train(ctx context.Context, resolved *configs.Resolved, options TrainOptions) error {
+	directory := train.Directory(options.Directory)
+	if options.Start == train.StartResume && directory.HoldsRun() {
+		if err := checkSame(directory, resolved); err != nil {
+			return err
+		}
+	}
+	job, err := newJob(resolved)
+	if err != nil {
+		return train.Usage(err)
+	}
+	job.Directory, job.Start, job.Version = directory, options.Start, options.Version
+	job.Console, job.Terminal = options.Console, options.Terminal
+	return train.Run(ctx, job)
+}
+
+// newJob hands each section to the part of the program that it is for.
+func newJob(resolved *configs.Resolved) (train.Job, error) {
+	c := resolved.Config
+	backbone, err := c.NewBackbone()
+	if err != nil {
+		return train.Job{}, err
+	}
+	text, err := resolved.YAML()
+	if err != nil {
+		return train.Job{}, err
+	}
+	job := train.Job{
+		Resolved: text, Kernels: Kernels(), Backbone: backbone, TaskNames: c.ActiveTasks(),
+		Data: c.Data, Losses: c.Losses, Optimizer: c.Optimizer, Train: c.Train, Checkpoints: c.Checkpoints,
+		Eval: c.Eval, Export: c.Export, Metrics: c.Metrics, Logging: c.Logging,
+	}
+	for _, name := range job.TaskNames {
+		job.Tasks = append(job.Tasks, c.Tasks[name])
+	}
+	return job, nil
+}
+
+// checkSame compares the configuration with that of the run that is to be resumed.
+func checkSame(directory train.Directory, resolved *configs.Resolved) error {
+	before, err := configs.Load(configs.Source{Name: directory.Config()})
+	if err != nil {
+		return err
+	}
+	return train.Usage(configs.CheckResumable(before, resolved))
+}

@@ -1,0 +1,224 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pretrain/eval"
+	"pretrain/metrics"
+)
+
+// hookFunc is a function that is a Hook.
+type hookFunc func(ctx context.Context, report StepReport) error
+
+// AfterStep calls the function.
+func (f hookFunc) AfterStep(ctx context.Context, report StepReport) error { return f(ctx, report) }
+
+// prometheusHook shows each step to Prometheus.
+func (s *session) prometheusHook() Hook {
+	bad := 0
+	return hookFunc(func(_ context.Context, report StepReport) error {
+		stats := s.trainer.loader.Stats()
+		s.series.ObserveStep(metrics.Step{
+			Seconds: report.Duration.Seconds(), DataWaitSeconds: report.DataWait.Seconds(), DataQueue: stats.Ready,
+			Pictures: report.Pictures, Views: report.Views, BadPictures: stats.BadPictures - bad,
+			LearningRate: report.LearningRate, GradientNorm: report.GradientNorm, Loss: report.Loss,
+			RunProgress:   float64(report.Position.Step) / float64(report.Position.Steps),
+			EpochProgress: report.Position.EpochRatio(),
+			Tasks:         s.taskMetrics(report.Tasks, report.Weights),
+		})
+		bad = stats.BadPictures
+		return nil
+	})
+}
+
+func (s *session) taskMetrics(results []TaskResult, weights []float64) map[string]metrics.Task {
+	tasks := map[string]metrics.Task{}
+	for i, result := range results {
+		task := metrics.Task{
+			Loss: metrics.Number(result.Loss), Weight: metrics.Number(weights[i]), Metrics: map[string]metrics.Number{},
+		}
+		if accuracy := metrics.Number(result.Accuracy); !math.IsNaN(result.Accuracy) {
+			task.Accuracy = &accuracy
+		}
+		for name, value := range result.Metrics {
+			task.Metrics[name] = metrics.Number(value)
+		}
+		tasks[s.trainer.tasks[i].Name()] = task
+	}
+	return tasks
+}
+
+// interval adds up the steps of one logging interval.
+type interval struct {
+	steps    int
+	loss     float64
+	norm     float64
+	tasks    []TaskResult
+	pictures int
+	duration time.Duration
+	wait     time.Duration
+}
+
+func (i *interval) add(report StepReport) {
+	if i.tasks == nil {
+		i.tasks = make([]TaskResult, len(report.Tasks))
+	}
+	i.steps++
+	i.loss += report.Loss
+	i.norm += report.GradientNorm
+	i.pictures += report.Pictures
+	i.duration += report.Duration
+	i.wait += report.DataWait
+	for t, result := range report.Tasks {
+		i.tasks[t].add(result, 1)
+	}
+}
+
+// means divides the sums by the number of steps.
+func (i *interval) means() (loss, norm float64, tasks []TaskResult) {
+	share := 1 / float64(i.steps)
+	tasks = make([]TaskResult, len(i.tasks))
+	for t, sum := range i.tasks {
+		tasks[t].add(sum, share)
+	}
+	return i.loss * share, i.norm * share, tasks
+}
+
+// logHook writes metrics.jsonl, a line a logging interval with the means over its steps. An interval ends with the
+// run, with an online evaluation (whose result would be lost if the run were killed before the next line), and at
+// multiples of the interval counted from the start of the run, so that a resumed run keeps the rhythm;
+// its first line covers the steps since the checkpoint.
+func (s *session) logHook(log *metrics.Log) Hook {
+	var sums interval
+	return hookFunc(func(_ context.Context, report StepReport) error {
+		sums.add(report)
+		position := report.Position
+		if position.Step%s.job.Logging.EverySteps != 0 && len(s.probes) == 0 && !position.Done() {
+			return nil
+		}
+		loss, norm, tasks := sums.means()
+		record := metrics.Record{
+			Step: int64(position.Step), Epoch: int64(position.Epoch()), Time: time.Now(),
+			Pictures: int64(position.Pictures), Views: int64(position.Views),
+			PicturesPerSecond: metrics.Number(float64(sums.pictures) / sums.duration.Seconds()),
+			LearningRate:      metrics.Number(report.LearningRate), GradientNorm: metrics.Number(norm),
+			DataWaitRatio: metrics.Number(sums.wait.Seconds() / sums.duration.Seconds()),
+			Loss:          metrics.Number(loss), Tasks: s.taskMetrics(tasks, report.Weights),
+			Probes: s.takeProbes(),
+		}
+		sums = interval{}
+		return log.Append(record)
+	})
+}
+
+// probeHook measures the backbone at the ends of epochs.
+func (s *session) probeHook() Hook {
+	return hookFunc(func(ctx context.Context, report StepReport) error {
+		s.score = nil
+		if !s.probe.due(report.Position) || ctx.Err() != nil {
+			return nil
+		}
+		if err := s.calibrate(ctx); err != nil {
+			return err
+		}
+		rows, best, err := s.probe.measure(ctx)
+		if err != nil {
+			return err
+		}
+		s.score = &best
+		s.showProbes(report.Position, rows)
+		return nil
+	})
+}
+
+func (s *session) showProbes(position Position, rows []eval.Row) {
+	for _, row := range rows {
+		s.series.ObserveProbe(row.Probe, layerName(row.Layer), row.Accuracy)
+		s.probes = append(s.probes, metrics.Probe{Probe: row.Probe, Layer: layerName(row.Layer), Accuracy: metrics.Number(row.Accuracy)})
+	}
+	best := bestRows(rows)
+	s.log.Info("online evaluation", zap.Int("epoch", position.Epoch()),
+		zap.Float64("knn", best["knn"].Accuracy), zap.Int("knn_layer", best["knn"].Layer),
+		zap.Float64("linear", best["linear"].Accuracy), zap.Int("linear_layer", best["linear"].Layer))
+}
+
+// checkpointHook saves when it is due, and after the last step.
+func (s *session) checkpointHook(log *metrics.Log) Hook {
+	return hookFunc(func(ctx context.Context, report StepReport) error {
+		position := report.Position
+		due := s.job.Checkpoints.Due(int64(position.Step), int64(position.Epoch()), position.EndsEpoch())
+		if !due && !position.Done() {
+			return nil
+		}
+		return s.save(ctx, log)
+	})
+}
+
+// save writes a checkpoint whose normalisation statistics fit its weights, even when the run is being stopped. The
+// metrics go first, so that no checkpoint is ahead of them.
+func (s *session) save(ctx context.Context, log *metrics.Log) error {
+	if err := log.Sync(); err != nil {
+		return err
+	}
+	if step := s.trainer.position.Step; !s.engine.AllFinite(s.trainer.store.Values()) {
+		return fmt.Errorf("step %d: the weights are not finite and are not saved: %s", step, divergenceRemedy)
+	}
+	if err := s.calibrate(ctx); err != nil {
+		return err
+	}
+	started := time.Now()
+	path, size, err := s.folder.Save(s.trainer.state(s.score))
+	if err != nil {
+		return err
+	}
+	s.saved = s.trainer.position.Step
+	s.series.ObserveCheckpoint(time.Since(started).Seconds(), size, float64(time.Now().UnixNano())/1e9)
+	s.log.Debug("checkpoint", zap.String("path", path), zap.Int64("bytes", size))
+	return s.record(stateRunning, nil)
+}
+
+// calibrate recomputes the normalisation statistics once a step.
+func (s *session) calibrate(ctx context.Context) error {
+	if s.calibrated == s.trainer.position.Step {
+		return nil
+	}
+	err := s.model.Calibrate(context.WithoutCancel(ctx), s.pictures, s.job.Train.CalibrationPictures)
+	if err == nil {
+		s.calibrated = s.trainer.position.Step
+	}
+	return err
+}
+
+// takeProbes hands over what was measured since the last line.
+func (s *session) takeProbes() []metrics.Probe {
+	probes := s.probes
+	s.probes = nil
+	return probes
+}
+
+// bestRows is the row of the best layer of each probe.
+func bestRows(rows []eval.Row) map[string]eval.Row {
+	best := map[string]eval.Row{}
+	for _, row := range rows {
+		if row.Accuracy >= best[row.Probe].Accuracy {
+			best[row.Probe] = row
+		}
+	}
+	return best
+}
+
+func layerName(layer int) string { return strconv.Itoa(layer) }
+
+// fingerprint is a short hash by which equal configurations can be recognised.
+func fingerprint(resolved string) string {
+	sum := sha256.Sum256([]byte(resolved))
+	return hex.EncodeToString(sum[:6])
+}

@@ -1,0 +1,178 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/klauspost/cpuid/v2"
+	"go.uber.org/zap"
+
+	"pretrain/backbone"
+	"pretrain/checkpoints"
+	"pretrain/data"
+	"pretrain/eval"
+	"pretrain/export"
+	"pretrain/internal/kernel"
+	"pretrain/losses"
+	"pretrain/metrics"
+	"pretrain/pretext"
+)
+
+// A Job is one run, fully described. The sections are those of the configuration.
+type Job struct {
+	Directory Directory
+	Start     Start
+	Resolved  string        // the configuration as YAML, stored in the run
+	Version   string        // of the program
+	Kernels   kernel.Family // asked for; "" takes the recorded family of a resumed run, or that of the CPU table
+	Console   io.Writer
+	Terminal  bool // Console is a terminal
+
+	Backbone    backbone.Backbone
+	TaskNames   []string         // tasks to train, in the order in which their losses are added
+	Tasks       []pretext.Params // one a name
+	Data        data.Config
+	Losses      losses.Config
+	Optimizer   OptimizerConfig
+	Train       Config
+	Checkpoints checkpoints.Config
+	Eval        eval.Config
+	Export      export.Config
+	Metrics     metrics.Config
+	Logging     LoggingConfig
+}
+
+// Interrupted is the error of a run that was told to stop and has saved a checkpoint.
+type Interrupted struct {
+	Cause error
+	Step  int
+}
+
+// Error says where the run stands and how to go on.
+func (e *Interrupted) Error() string {
+	return fmt.Sprintf("stopped at step %d (%v); a checkpoint is saved: repeat the command with --resume to go on", e.Step, e.Cause)
+}
+
+// Unwrap gives the cause of the stop.
+func (e *Interrupted) Unwrap() error { return e.Cause }
+
+// Run trains a job to its end and exports the backbone. When the context ends, the step under way is completed, a
+// checkpoint is saved and the error is an *Interrupted. Mistakes in what was asked for are *UsageErrors, found before
+// anything is written.
+func Run(ctx context.Context, job Job) error {
+	if err := job.Directory.Check(job.Start); err != nil {
+		return err
+	}
+	s := &session{job: job}
+	defer s.close()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	err := s.train(ctx)
+	switch interrupted := (*Interrupted)(nil); {
+	case err == nil:
+		return s.record(stateFinished, nil)
+	case errors.As(err, &interrupted):
+		return errors.Join(err, s.record(stateInterrupted, nil))
+	default:
+		s.log.Error("the run failed", zap.Error(err))
+		return errors.Join(err, s.record(stateFailed, err))
+	}
+}
+
+// train runs the loop to its end and exports the backbone.
+func (s *session) train(ctx context.Context) error {
+	s.announce()
+	log, err := metrics.OpenLog(s.job.Directory.Metrics())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.progress.begin(s.job.TaskNames, s.trainer.position, s.job.showBar())
+	err = s.trainer.Loop(ctx, s.progress, s.prometheusHook(), s.probeHook(), s.logHook(log), s.checkpointHook(log))
+	s.progress.end()
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+		return s.interrupt(ctx, log)
+	}
+	if err != nil {
+		return err
+	}
+	return s.finish(ctx)
+}
+
+// interrupt saves what is not saved yet: the signal may have come in the middle of a step, of an evaluation, or while
+// the loop waited for pictures.
+func (s *session) interrupt(ctx context.Context, log *metrics.Log) error {
+	if s.saved != s.trainer.position.Step {
+		if err := s.save(ctx, log); err != nil {
+			return err
+		}
+	}
+	return &Interrupted{context.Cause(ctx), s.trainer.position.Step}
+}
+
+// finish exports the backbone of the last checkpoint.
+func (s *session) finish(ctx context.Context) error {
+	if err := s.calibrate(ctx); err != nil {
+		return err
+	}
+	if s.job.Export.AtEnd {
+		weights, err := s.model.Weights()
+		if err != nil {
+			return err
+		}
+		path, err := export.Backbone(s.job.Directory.Exported(), weights)
+		if err != nil {
+			return err
+		}
+		s.log.Info("exported", zap.String("weights", path))
+	}
+	s.log.Info("finished", zap.Int("step", s.trainer.position.Step), zap.Duration("duration", time.Since(s.started).Round(time.Millisecond)))
+	return nil
+}
+
+// announce says what is about to run.
+func (s *session) announce() {
+	position := s.trainer.position
+	s.series.SetRunInfo(metrics.RunInfo{
+		Version: s.job.Version, Backbone: s.job.Backbone.Name(), Kernels: string(s.engine.Family()),
+		Tasks: s.job.TaskNames, Config: fingerprint(s.job.Resolved),
+	})
+	s.log.Info("training", zap.Int("pictures", s.pictures.Len()), zap.String("backbone", s.job.Backbone.Name()),
+		zap.Strings("tasks", s.job.TaskNames), zap.Int("parameters", s.parameters()),
+		zap.Int("views_per_step", s.trainer.plan.Views()), zap.Int("steps", position.Steps),
+		zap.Int("arena_mib", s.trainer.step.ArenaBytes()>>20),
+		zap.String("kernels", string(s.engine.Family())), zap.Int("threads", s.engine.Workers()))
+}
+
+// showBar decides whether progress is a bar.
+func (j Job) showBar() bool {
+	return j.Logging.Progress == "on" || j.Logging.Progress == "auto" && j.Terminal
+}
+
+func (s *session) parameters() int {
+	count := 0
+	for _, p := range s.trainer.store.Parameters() {
+		count += len(p.Value)
+	}
+	return count
+}
+
+// record writes run.json.
+func (s *session) record(state string, failure error) error {
+	position := s.trainer.position
+	record := Record{
+		State: state, Version: s.job.Version, Go: runtime.Version(), CPU: cpuid.CPU.BrandName, Kernels: string(s.engine.Family()),
+		Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
+		Step: position.Step, Steps: position.Steps,
+		Started: s.started.UTC().Format(time.RFC3339), Seconds: time.Since(s.started).Seconds(),
+	}
+	if failure != nil {
+		record.Error = failure.Error()
+	}
+	return s.job.Directory.writeRecord(record)
+}

@@ -1,0 +1,306 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pretrain/checkpoints"
+	"pretrain/data"
+	"pretrain/eval"
+	"pretrain/internal/kernel"
+	"pretrain/losses"
+	"pretrain/metrics"
+	"pretrain/nn"
+	"pretrain/pretext"
+)
+
+// session is one process's share of a run: everything that is opened at its start and closed at its end. Nothing is
+// written to the run's directory before all of it is known to fit together.
+type session struct {
+	job      Job
+	started  time.Time
+	progress *progress
+	logFile  *lateFile
+	log      *zap.Logger
+	resumed  *checkpoints.State // nil for a fresh run, and once the trainer is restored
+	engine   *kernel.Engine
+	files    *data.Files
+	pictures data.Dataset // files, reduced and cached
+	trainer  *Trainer
+	model    *eval.Model // reads the backbone while it is trained
+	probe    *onlineProbe
+	folder   *checkpoints.Folder
+	series   *metrics.Series
+	closers  []func()
+
+	saved      int             // step of the last checkpoint
+	calibrated int             // step whose weights the normalisation statistics fit
+	score      *float64        // of the online probe at this step, if it was measured
+	probes     []metrics.Probe // measured since the last line of metrics.jsonl
+}
+
+// open prepares everything up to the first step.
+func (s *session) open(ctx context.Context) error {
+	steps := []func(context.Context) error{
+		s.openLog, s.openCheckpoint, s.openEngine, s.openData, s.openTrainer, s.openModel, s.openMetrics, s.openDirectory,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onClose registers what close does, last first.
+func (s *session) onClose(f func()) { s.closers = append(s.closers, f) }
+
+func (s *session) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+}
+
+func (s *session) openLog(context.Context) (err error) {
+	s.started, s.calibrated, s.saved = time.Now(), -1, -1
+	s.progress = &progress{console: s.job.Console}
+	s.logFile = &lateFile{}
+	s.onClose(s.logFile.close)
+	s.log, err = newLogger(s.job.Logging.Level, s.progress, s.logFile)
+	return err
+}
+
+// openCheckpoint finds where a resumed run stood. A run that was killed before its first checkpoint begins anew.
+func (s *session) openCheckpoint(context.Context) error {
+	if s.job.Start != StartResume {
+		return nil
+	}
+	found, err := checkpoints.Latest(s.job.Directory.Checkpoints())
+	if errors.Is(err, checkpoints.ErrNone) && !s.job.Directory.hasCheckpoints() {
+		s.log.Warn("the run has no checkpoint yet: it begins anew", zap.String("directory", string(s.job.Directory)))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, skipped := range found.Skipped {
+		s.log.Warn("a damaged checkpoint is left aside", zap.Error(skipped))
+	}
+	s.resumed, s.saved = &found.State, int(found.State.Step)
+	s.log.Info("resuming", zap.String("checkpoint", found.Path), zap.Int64("step", found.State.Step))
+	return nil
+}
+
+// openEngine starts the compute threads. A resumed run keeps its kernel family, because another one rounds
+// differently and the run would not be the same any more.
+func (s *session) openEngine(context.Context) (err error) {
+	family := s.job.Kernels
+	if s.resumed != nil {
+		recorded := kernel.Family(s.resumed.Meta[metaKernels])
+		if family != "" && family != recorded {
+			return Usage(fmt.Errorf("kernels: the run was computed with %q so far, asked for is %q: leave PRETRAIN_KERNELS unset, or begin a new run", recorded, family))
+		}
+		family = recorded
+	}
+	s.engine, err = kernel.New(kernel.Options{Family: family, Workers: s.job.Train.Threads})
+	if err != nil {
+		return Usage(fmt.Errorf("kernels: %w", err))
+	}
+	s.onClose(s.engine.Close)
+	return nil
+}
+
+func (s *session) openData(ctx context.Context) (err error) {
+	if s.files, err = data.Open(ctx, s.job.Data.Path, s.job.Data); err != nil {
+		return UsageUnlessCancelled(ctx, err)
+	}
+	if err := s.files.CheckMinimum(s.job.Data.Size); err != nil {
+		return Usage(err)
+	}
+	if s.resumed != nil && s.resumed.Meta[metaPictures] != s.pictureSet() {
+		return Usage(fmt.Errorf("data.path: the run was begun with %s, %s has %s now: restore the folder, or begin a new run",
+			s.resumed.Meta[metaPictures], s.job.Data.Path, s.pictureSet()))
+	}
+	s.pictures = data.NewCache(s.files, s.job.Data.ReducedSide(), s.job.Data.CacheBytes())
+	return nil
+}
+
+// pictureSet identifies the pictures by number and a hash of their paths: which picture comes when, and where epochs
+// end, depends on them.
+func (s *session) pictureSet() string {
+	hash := sha256.New()
+	for i := range s.files.Len() {
+		fmt.Fprintln(hash, s.files.Path(i))
+	}
+	return fmt.Sprintf("%d pictures (%x)", s.files.Len(), hash.Sum(nil)[:6])
+}
+
+// openTrainer builds the tasks, the graph and the loader, and restores a resumed run.
+func (s *session) openTrainer(ctx context.Context) error {
+	t := &Trainer{
+		config: s.job.Train, engine: s.engine, store: nn.NewStore(s.job.Train.Seed), resolved: s.job.Resolved, pictures: s.pictureSet(),
+	}
+	if s.job.Train.BatchSize > s.pictures.Len() {
+		return Usage(fmt.Errorf("train.batch_size is %d, but there are only %d pictures: lower it to at most %d, or add pictures",
+			s.job.Train.BatchSize, s.pictures.Len(), s.pictures.Len()))
+	}
+	t.position = newPosition(s.job.Train, s.pictures.Len())
+	if t.position.Steps == 0 {
+		return Usage(fmt.Errorf("train.accumulate is %d batches a step, but the whole run has only %d batches: lower it",
+			s.job.Train.Accumulate, s.job.Train.Epochs*t.position.BatchesPerEpoch))
+	}
+	if err := s.buildTasks(ctx, t); err != nil {
+		return UsageUnlessCancelled(ctx, err)
+	}
+	if err := s.buildStep(t); err != nil {
+		return Usage(err)
+	}
+	t.optimizer = NewOptimizer(s.job.Optimizer, t.store)
+	if s.resumed != nil {
+		if err := t.restore(*s.resumed); err != nil {
+			return err
+		}
+	}
+	s.trainer, s.resumed = t, nil // a checkpoint is as large as the trainer: let it go
+	return s.openLoader(ctx)
+}
+
+func (s *session) buildTasks(ctx context.Context, t *Trainer) error {
+	for i, params := range s.job.Tasks {
+		task, err := params.New(pretext.Env{
+			Backbone: s.job.Backbone, Side: s.job.Data.Size, Batch: s.job.Train.BatchSize,
+			Augmentation: s.job.Data.Augmentation, Normalization: s.job.Data.Normalization(),
+			Seed: s.job.Train.Seed, Epochs: s.job.Train.Epochs,
+			Sample: func(n int) ([]data.Image, error) { return s.samplePictures(ctx, n) },
+			State:  taskState(s.resumed, s.job.TaskNames[i]),
+		})
+		if err != nil {
+			return fmt.Errorf("tasks.%s: %w", s.job.TaskNames[i], err)
+		}
+		t.tasks = append(t.tasks, task)
+	}
+	return nil
+}
+
+// samplePictures reads n training pictures spread evenly over the folder, leaving out unreadable ones.
+func (s *session) samplePictures(ctx context.Context, n int) ([]data.Image, error) {
+	chosen := eval.Spread(s.pictures, n)
+	var images []data.Image
+	for i := range chosen.Len() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if example, err := chosen.At(ctx, i); err == nil {
+			images = append(images, example.Image)
+		}
+	}
+	return images, nil
+}
+
+func (s *session) buildStep(t *Trainer) (err error) {
+	if t.plan, err = NewPlan(s.job.Backbone, t.tasks, s.job.Train.BatchSize); err != nil {
+		return err
+	}
+	if t.weighter, err = losses.New(s.job.Losses); err != nil {
+		return err
+	}
+	terms := make([]losses.Term, len(t.tasks))
+	for i, task := range t.tasks {
+		terms[i] = losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()}
+	}
+	t.step, err = NewStep(StepParts{
+		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks, Weighter: t.weighter, Terms: terms, Plan: t.plan,
+	})
+	return err
+}
+
+func (s *session) openLoader(ctx context.Context) (err error) {
+	t := s.trainer
+	t.loader, err = data.NewLoader(ctx, data.LoaderConfig[*Batch]{
+		Dataset: s.pictures, BatchSize: s.job.Train.BatchSize, Seed: s.job.Train.Seed,
+		Workers: s.job.Data.WorkerCount(), Prefetch: s.job.Data.Prefetch,
+		Epoch: t.position.Batch() / t.position.BatchesPerEpoch, Step: t.position.Batch() % t.position.BatchesPerEpoch,
+		MaxBadRatio: s.job.Data.MaxBadRatio, KnownBad: s.files.Report().Bad, OnBad: s.logBad,
+		NewBatch: func() *Batch { return t.plan.NewBatch(t.tasks) },
+		Fill: func(_ context.Context, sample *data.Sample, slot int, batch *Batch) error {
+			return t.plan.Fill(t.tasks, s.job.Data.Normalization(), sample, slot, batch)
+		},
+	})
+	if err == nil {
+		s.onClose(t.loader.Close)
+	}
+	return err
+}
+
+func (s *session) logBad(bad *data.PictureError) {
+	s.log.Warn("a picture cannot be read and is left out", zap.String("path", bad.Path), zap.Error(bad.Err))
+}
+
+// evaluationBatch is the number of pictures that the backbone reads at once outside training.
+const evaluationBatch = 64
+
+func (s *session) openModel(ctx context.Context) (err error) {
+	s.model, err = eval.NewModel(s.job.Backbone, s.trainer.store, s.engine, s.job.Data.Normalization(), evaluationBatch)
+	if err != nil {
+		return err
+	}
+	s.probe, err = openProbe(ctx, s.job, s.engine, s.model)
+	return err
+}
+
+// openMetrics listens before the run starts, so that an address that the user named and that is taken is found now.
+func (s *session) openMetrics(ctx context.Context) error {
+	s.series = metrics.NewSeries()
+	if !s.job.Metrics.Enabled {
+		return nil
+	}
+	server, err := metrics.Listen(s.job.Metrics, s.series.Registry())
+	if err != nil {
+		return Usage(err)
+	}
+	if warning := server.Warning(); warning != "" {
+		s.log.Warn(warning)
+	}
+	s.log.Info("metrics", zap.String("address", server.Address()))
+	s.serve(ctx, server)
+	return nil
+}
+
+// serve answers scrapes until the session is closed, which also ends its goroutine.
+func (s *session) serve(ctx context.Context, server *metrics.Server) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(ctx); err != nil {
+			s.log.Warn("metrics are not served any more", zap.Error(err))
+		}
+	}()
+	s.onClose(func() { cancel(); <-ended })
+}
+
+// openDirectory is the last step, and the first that writes.
+func (s *session) openDirectory(context.Context) (err error) {
+	directory := s.job.Directory
+	if err := directory.begin(s.job.Start, s.job.Resolved); err != nil {
+		return err
+	}
+	if err := s.logFile.open(directory.Log()); err != nil {
+		return err
+	}
+	if s.folder, err = checkpoints.OpenFolder(directory.Checkpoints(), s.job.Checkpoints); err != nil {
+		return err
+	}
+	if err := metrics.CutBack(directory.Metrics(), int64(s.trainer.position.Step)); err != nil {
+		return err
+	}
+	for _, bad := range s.files.Report().Bad {
+		s.logBad(bad)
+	}
+	return s.record(stateRunning, nil)
+}

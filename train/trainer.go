@@ -1,0 +1,225 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"pretrain/data"
+	"pretrain/internal/kernel"
+	"pretrain/losses"
+	"pretrain/nn"
+	"pretrain/pretext"
+)
+
+// Position says how far a run has come. Everything random is a function of it and the seed.
+type Position struct {
+	Step            int // optimizer steps done
+	Steps           int // of the whole run
+	BatchesPerEpoch int // whole batches in a pass over the pictures
+	BatchesPerStep  int // accumulated ones
+	Pictures        int // shown so far, repetitions counted
+	Views           int // of those pictures
+}
+
+// newPosition is the beginning of a run over the given number of pictures.
+func newPosition(config Config, pictures int) Position {
+	p := Position{BatchesPerEpoch: pictures / config.BatchSize, BatchesPerStep: config.Accumulate}
+	p.Steps = config.Epochs * p.BatchesPerEpoch / p.BatchesPerStep
+	if config.MaxSteps > 0 {
+		p.Steps = min(p.Steps, config.MaxSteps)
+	}
+	return p
+}
+
+// Batch is the number of batches used, counted from the start of the run.
+func (p Position) Batch() int { return p.Step * p.BatchesPerStep }
+
+// Epoch is the number of whole passes over the pictures that are done.
+func (p Position) Epoch() int { return p.Batch() / p.BatchesPerEpoch }
+
+// EpochRatio is the part of the present pass that is done.
+func (p Position) EpochRatio() float64 {
+	return float64(p.Batch()%p.BatchesPerEpoch) / float64(p.BatchesPerEpoch)
+}
+
+// EndsEpoch reports whether the last step completed a pass over the pictures.
+func (p Position) EndsEpoch() bool {
+	return p.Epoch() > (p.Batch()-p.BatchesPerStep)/p.BatchesPerEpoch
+}
+
+// Done reports whether the run has come to its end.
+func (p Position) Done() bool { return p.Step >= p.Steps }
+
+// StepReport is what one step tells the hooks.
+type StepReport struct {
+	Position     Position
+	Loss         float64      // weighted
+	Tasks        []TaskResult // in the order of the trainer's tasks
+	Weights      []float64    // of the tasks in the loss
+	Pictures     int          // in this step
+	Views        int          // of those pictures
+	LearningRate float64
+	GradientNorm float64 // before clipping
+	Duration     time.Duration
+	DataWait     time.Duration
+}
+
+// losses lists the unweighted losses of the tasks.
+func (r StepReport) losses() []float64 {
+	losses := make([]float64, len(r.Tasks))
+	for i, result := range r.Tasks {
+		losses[i] = result.Loss
+	}
+	return losses
+}
+
+// A Hook looks at a run after each step. Hooks are called in order, on the loop's goroutine; an error ends the run.
+type Hook interface {
+	AfterStep(ctx context.Context, report StepReport) error
+}
+
+// A Trainer is the training loop with all that it changes. It runs on one goroutine; the loader's workers and the
+// engine's pool are its only company, and neither touches its fields.
+type Trainer struct {
+	config    Config
+	engine    *kernel.Engine
+	store     *nn.Store
+	tasks     []pretext.Task
+	plan      *Plan
+	step      *Step
+	weighter  losses.Weighter
+	optimizer *Optimizer
+	loader    *data.Loader[*Batch]
+	position  Position
+	resolved  string    // configuration, stored in checkpoints
+	pictures  string    // which ones, stored in checkpoints
+	sum       []float32 // of the gradients of the batches of a step; nil unless they are accumulated
+}
+
+// Loop trains until the run is done or the context ends, calling the hooks after every step. A context that ends
+// never cuts a step short.
+func (t *Trainer) Loop(ctx context.Context, hooks ...Hook) error {
+	for !t.position.Done() {
+		report, err := t.trainStep(ctx)
+		if err != nil {
+			return err
+		}
+		for _, hook := range hooks {
+			if err := hook.AfterStep(ctx, report); err != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// trainStep makes one optimizer step out of Accumulate batches.
+func (t *Trainer) trainStep(ctx context.Context) (StepReport, error) {
+	started, waited := time.Now(), t.loader.Stats().Wait
+	report := StepReport{Tasks: make([]TaskResult, len(t.tasks))}
+	for i := range t.config.Accumulate {
+		if err := t.runBatch(ctx, i, &report); err != nil {
+			return report, err
+		}
+	}
+	rate := t.config.Schedule.Rate(t.position.Step, t.position.Steps) * t.optimizer.config.LearningRate
+	norm := math.Sqrt(t.engine.SumSquares(t.store.Gradients())) / float64(t.config.Accumulate)
+	if err := t.checkFinite(report, norm); err != nil {
+		return report, err
+	}
+	t.position.Step++
+	report.Pictures, report.Views = t.config.BatchSize*t.config.Accumulate, t.plan.Views()*t.config.Accumulate
+	t.position.Pictures += report.Pictures
+	t.position.Views += report.Views
+	report.Position, report.LearningRate, report.GradientNorm = t.position, rate, norm
+	report.Weights = t.weighter.Weights() // of this step: the optimizer and Observe change them
+	t.optimizer.Step(t.engine, t.position.Step, rate, t.gradientScale(norm))
+	t.weighter.Observe(report.losses(), t.position.EndsEpoch())
+	report.Duration, report.DataWait = time.Since(started), t.loader.Stats().Wait-waited
+	return report, nil
+}
+
+// runBatch computes the gradient of one batch and adds its share to the report and, if accumulated, to the sum.
+func (t *Trainer) runBatch(ctx context.Context, number int, report *StepReport) error {
+	batch, err := t.loader.Next(ctx)
+	if err != nil {
+		return err
+	}
+	t.weighter.Bind(t.step.program)
+	err = t.step.Run(batch)
+	t.loader.Release(batch)
+	if err != nil {
+		return fmt.Errorf("step %d: %w", t.position.Step+1, err)
+	}
+	share := 1 / float64(t.config.Accumulate)
+	report.Loss += share * t.step.Cost()
+	for i := range t.tasks {
+		report.Tasks[i].add(t.step.Result(i), share)
+	}
+	t.accumulate(number)
+	return nil
+}
+
+// accumulate adds up the gradients of several batches and leaves the sum in the store after the last one.
+func (t *Trainer) accumulate(number int) {
+	if t.config.Accumulate == 1 {
+		return
+	}
+	gradients := t.store.Gradients()
+	if t.sum == nil {
+		t.sum = make([]float32, len(gradients))
+	}
+	switch number {
+	case 0:
+		copy(t.sum, gradients)
+	case t.config.Accumulate - 1:
+		t.engine.Accumulate(gradients, t.sum)
+	default:
+		t.engine.Accumulate(t.sum, gradients)
+	}
+}
+
+// gradientScale averages the accumulated gradients and clips their norm (Pascanu et al. 2013).
+func (t *Trainer) gradientScale(norm float64) float64 {
+	scale := 1 / float64(t.config.Accumulate)
+	if limit := t.optimizer.config.ClipNorm; limit > 0 && norm > limit {
+		scale *= limit / norm
+	}
+	return scale
+}
+
+// divergenceRemedy ends the messages about numbers that are not finite. Training is deterministic: going on from the last
+// checkpoint would end in the same way.
+const divergenceRemedy = "the run has diverged; begin again (--overwrite) with a lower optimizer.learning_rate or optimizer.clip_norm, or a longer train.schedule.warmup"
+
+// checkFinite ends a run that has diverged before it spoils the weights, and says whose loss did.
+func (t *Trainer) checkFinite(report StepReport, norm float64) error {
+	for i, result := range report.Tasks {
+		if !finite(result.Loss) {
+			return fmt.Errorf("step %d: the loss of task %s is %g: %s", t.position.Step+1, t.tasks[i].Name(), result.Loss, divergenceRemedy)
+		}
+	}
+	if !finite(norm) {
+		return fmt.Errorf("step %d: the norm of the gradient is %g: %s", t.position.Step+1, norm, divergenceRemedy)
+	}
+	return nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// add adds a share of another result.
+func (r *TaskResult) add(other TaskResult, share float64) {
+	r.Loss += share * other.Loss
+	r.Accuracy += share * other.Accuracy
+	if r.Metrics == nil {
+		r.Metrics = map[string]float64{}
+	}
+	for name, value := range other.Metrics {
+		r.Metrics[name] += share * value
+	}
+}
