@@ -22,7 +22,7 @@ type kitchen struct {
 	Times  []float64  `mapstructure:"times" validate:"dive,gte=0" doc:"minutes"`
 	Size   [2]float64 `mapstructure:"size" validate:"dive,gt=0" doc:"least and most"`
 	Oven   oven       `mapstructure:"oven" doc:"where it is baked"`
-	hidden int
+	hidden int        //lint:ignore U1000 that unexported fields are no keys is part of the test
 }
 
 type oven struct {
