@@ -12,9 +12,12 @@ build: ## the program, as bin/pretrain
 quickstart: build ## train, evaluate and extract on the sample inside the program, in about two minutes
 	@tools/quickstart.sh $(BIN)
 
-test: ## all tests that need nothing beyond Go
+test: ## all tests that need nothing beyond Go; says which outside programs were missing
 	go test ./...
 	cd tools && go test ./...
+	@command -v promtool >/dev/null || echo "not tested: the metrics against promtool (Debian package prometheus)"
+	@/usr/bin/python3 -c 'import numpy' 2>/dev/null || echo "not tested: the features against NumPy (Debian package python3-numpy)"
+	@test -n "$$SLOW_TESTS" || echo "not tested: killing a run ten times (set SLOW_TESTS=1)"
 
 race: ## the tests of everything concurrent, under the race detector
 	go test -race -short ./data/... ./train/... ./internal/kernel/... ./metrics/... ./eval/...
@@ -34,6 +37,21 @@ bench: ## benchmarks of the kernels and of whole steps
 
 generate: ## assembly kernels from their generator
 	go generate ./internal/kernel
+
+WALLPAPERS := lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
+
+sample: ## the embedded pictures, from Debian packages (needs apt-get and dpkg-deb)
+	rm -rf runs/wallpapers && mkdir -p runs/wallpapers
+	cd runs/wallpapers && apt-get download $(WALLPAPERS) && for p in *.deb; do dpkg-deb -x $$p .; done
+	cd tools && go run ./sample ../runs/wallpapers ../sample/sample.zip
+
+torchreference: ## values of PyTorch that the backbones are held against (needs Debian's python3-torch, python3-torchvision)
+	/usr/bin/python3 tools/torchreference/reference.py backbone/testdata
+
+DATA := ../shared/data/clothing-128
+
+results: build ## the tables of docs/results.md: hours; DATA names the folder with train, val and test
+	cd tools && go run ./results -pretrain ../bin/pretrain -data $(abspath $(DATA)) -out ../runs/results
 
 clean:
 	rm -rf bin runs

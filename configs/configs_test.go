@@ -53,10 +53,10 @@ func TestEveryKey(t *testing.T) {
 		if key.Doc == "" {
 			t.Errorf("%s has no doc tag", key.Path)
 		}
-		if other, taken := variables[key.Variable(prefix)]; taken {
-			t.Errorf("%s and %s share the variable %s", key.Path, other, key.Variable(prefix))
+		if other, taken := variables[key.Variable(Prefix)]; taken {
+			t.Errorf("%s and %s share the variable %s", key.Path, other, key.Variable(Prefix))
 		}
-		variables[key.Variable(prefix)] = key.Path
+		variables[key.Variable(Prefix)] = key.Path
 	}
 	for _, variable := range reserved {
 		if path := variables[variable]; path != "" {

@@ -11,8 +11,8 @@ import (
 	"pretrain/pretext"
 )
 
-// prefix of the environment variables that are settings: PRETRAIN_DATA_CACHE_MIB is data.cache_mib.
-const prefix = "PRETRAIN_"
+// Prefix of the environment variables that are settings: PRETRAIN_DATA_CACHE_MIB is data.cache_mib.
+const Prefix = "PRETRAIN_"
 
 // reserved variables are not settings: PRETRAIN_KERNELS chooses the kernel family.
 var reserved = []string{"PRETRAIN_KERNELS"}
@@ -72,7 +72,7 @@ func parse(source Source, file string, content []byte) (*Resolved, error) {
 	}
 	from := settings.Source{
 		File: file, Content: content,
-		Prefix: prefix, Environment: source.Environment, Reserved: reserved, Overrides: source.Overrides,
+		Prefix: Prefix, Environment: source.Environment, Reserved: reserved, Overrides: source.Overrides,
 	}
 	resolved := &Resolved{config, tree}
 	problems, err := problemsOf(tree.Load(from))

@@ -2,6 +2,7 @@ package export
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -10,11 +11,14 @@ import (
 )
 
 // python runs a script of testdata on path and decodes the JSON it prints. Without python3 and NumPy (Debian
-// python3-numpy) the test is skipped, aloud.
+// python3-numpy) the test is skipped, or fails if REQUIRE_TOOLS is set, as in .ci/run.
 func python(t *testing.T, script, path string, result any) {
 	t.Helper()
 	const interpreter = "/usr/bin/python3" // Debian's, not one that happens to be first in PATH without NumPy
 	if output, err := exec.Command(interpreter, "-c", "import numpy").CombinedOutput(); err != nil {
+		if os.Getenv("REQUIRE_TOOLS") != "" {
+			t.Fatalf("REQUIRE_TOOLS is set, but this test needs Debian's python3-numpy: %v %s", err, output)
+		}
 		t.Skipf("SKIPPED: needs Debian's python3-numpy: %v %s", err, output)
 	}
 	command := exec.Command(interpreter, filepath.Join("testdata", script), path)

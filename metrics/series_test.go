@@ -119,11 +119,20 @@ func TestRunInfoIsReplaced(t *testing.T) {
 	}
 }
 
+// skip leaves out a test for want of a program; with REQUIRE_TOOLS set, as in .ci/run, it fails instead.
+func skip(t *testing.T, program string) {
+	t.Helper()
+	if os.Getenv("REQUIRE_TOOLS") != "" {
+		t.Fatalf("REQUIRE_TOOLS is set, but this test needs %s", program)
+	}
+	t.Skipf("SKIPPED: needs %s", program)
+}
+
 // TestPromtool has Prometheus's own linter look at everything that is served.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("SKIPPED: needs promtool, from the Debian package prometheus")
+		skip(t, "promtool, from the Debian package prometheus")
 	}
 	command := exec.Command(promtool, "check", "metrics")
 	command.Stdin = strings.NewReader(exposition(t, filled()))

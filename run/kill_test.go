@@ -146,7 +146,7 @@ func TestSignals(t *testing.T) {
 			if err := command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != code {
 				t.Errorf("ended with %v, want exit code %d\n%s", err, code, text)
 			}
-			if !strings.Contains(text, "To go on: pretrain train "+p.config) || !strings.Contains(text, "--resume\n") {
+			if !strings.Contains(text, " train "+p.config) || !strings.Contains(text, "--resume\n") {
 				t.Errorf("the command to go on is not printed:\n%s", text)
 			}
 			record, err := train.Directory(run).ReadRecord()

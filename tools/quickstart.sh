@@ -17,6 +17,7 @@ echo
 echo "From which photograph is a crop? A simple classifier on frozen features answers:"
 echo
 sed -n '/^FEATURES/h; /^FEATURES/!H; $!d; x; s/\n*written.*//; p' "$run/eval/table.txt"
+echo
 echo "Weights, as timm names them:   $run/exported/backbone.safetensors ($run/exported/model.json says how to use them)"
 echo "Features, a row a picture:     $run/features/train.npy $run/features/test.npy"
 echo "What happened:                 $run/metrics.jsonl"

@@ -26,7 +26,8 @@ const (
 
 // program is what a command gets from its surroundings.
 type program struct {
-	arguments      []string // without the name of the program
+	name           string   // by which it was called
+	arguments      []string // behind the name
 	environment    []string // NAME=VALUE
 	stdout, stderr io.Writer
 	terminal       bool // stderr is one
@@ -34,7 +35,7 @@ type program struct {
 
 func main() {
 	os.Exit(execute(program{
-		arguments: os.Args[1:], environment: os.Environ(),
+		name: os.Args[0], arguments: os.Args[1:], environment: os.Environ(),
 		stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd())),
 	}))
 }

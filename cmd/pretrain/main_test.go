@@ -273,14 +273,16 @@ func TestExitCodes(t *testing.T) {
 
 func TestResumeCommand(t *testing.T) {
 	for _, test := range []struct {
-		arguments []string
-		want      string
+		program program
+		want    string
 	}{
-		{[]string{"train", "quickstart", "--out", "runs/a"}, "pretrain train quickstart --out runs/a --resume"},
-		{[]string{"train", "my file.yaml", "--overwrite", "--out", "it's"}, `pretrain train 'my file.yaml' --out 'it'\''s' --resume`},
-		{[]string{"train", "", "--resume"}, "pretrain train '' --resume"},
+		{program{name: "pretrain", arguments: []string{"train", "quickstart", "--out", "runs/a"}}, "pretrain train quickstart --out runs/a --resume"},
+		{program{name: "bin/pretrain", arguments: []string{"train", "my file.yaml", "--overwrite", "--out", "it's"}}, `bin/pretrain train 'my file.yaml' --out 'it'\''s' --resume`},
+		{program{name: "pretrain", arguments: []string{"train", "", "--resume"}}, "pretrain train '' --resume"},
+		{program{name: "pretrain", arguments: []string{"train", "q"}, environment: []string{"HOME=/", "PRETRAIN_DATA_PATH=my pictures", "PRETRAIN_KERNELS=avx2"}},
+			"PRETRAIN_DATA_PATH='my pictures' PRETRAIN_KERNELS=avx2 pretrain train q --resume"},
 	} {
-		if got := resumeCommand(test.arguments); got != test.want {
+		if got := test.program.resumeCommand(); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
 		}
 	}

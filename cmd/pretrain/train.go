@@ -29,6 +29,7 @@ same weights, bit for bit, as if nothing had happened. A second signal ends the 
 Recipes: ` + strings.Join(configs.Recipes(), ", ") + ".",
 		Example: `  pretrain train quickstart --data pictures --out runs/first
   pretrain train my.yaml --data pictures.txt --out runs/second --set train.epochs=30 --set tasks.rotation.weight=0.5
+  pretrain train my.yaml --data pictures.txt --out runs/second --overwrite
   PRETRAIN_TRAIN_THREADS=4 pretrain train my.yaml --data pictures.txt --out runs/second --resume`,
 		Args: one("CONFIG"),
 		RunE: work(func(command *cobra.Command, arguments []string) error {
@@ -71,15 +72,22 @@ func startOf(resume, overwrite bool) (train.Start, error) {
 func (p program) sayHowToGoOn(err error) error {
 	var interrupted *train.Interrupted
 	if errors.As(err, &interrupted) {
-		fmt.Fprintf(p.stderr, "To go on: %s\n", resumeCommand(p.arguments))
+		fmt.Fprintf(p.stderr, "To go on: %s\n", p.resumeCommand())
 	}
 	return err
 }
 
-// resumeCommand is the command line with --resume, quoted for a shell.
-func resumeCommand(arguments []string) string {
-	words := []string{"pretrain"}
-	for _, argument := range arguments {
+// resumeCommand is the command line with --resume, quoted for a shell. Settings that came from the environment go with
+// it, because they may be gone from the shell in which it is repeated.
+func (p program) resumeCommand() string {
+	var words []string
+	for _, variable := range p.environment {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, configs.Prefix) {
+			words = append(words, name+"="+quote(value))
+		}
+	}
+	words = append(words, quote(p.name))
+	for _, argument := range p.arguments {
 		if argument != "--overwrite" && argument != "--resume" {
 			words = append(words, quote(argument))
 		}

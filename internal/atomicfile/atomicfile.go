@@ -111,7 +111,7 @@ func (f *File) checkFree() error {
 		return nil
 	}
 	if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w: allow overwriting or name another file", f.path, ErrExists)
+		return fmt.Errorf("%s: %w: add --overwrite to replace it, or name another file", f.path, ErrExists)
 	}
 	return nil
 }
