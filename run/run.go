@@ -83,5 +83,5 @@ func (r *Run) loadModel(state checkpoints.State) error {
 	if r.Model, err = eval.NewModel(backbone, store, r.engine, r.Config.Data.Normalization(), batch); err != nil {
 		return err
 	}
-	return train.LoadBackbone(store, state)
+	return train.LoadWeights(store, state)
 }

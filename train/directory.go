@@ -207,8 +207,20 @@ type Record struct {
 	Step       int     `json:"step"`
 	Steps      int     `json:"steps"`
 	Started    string  `json:"started"`
-	Seconds    float64 `json:"seconds"` // since this process took up the run
+	Seconds    float64 `json:"seconds"` // of all processes that worked on the run, up to their last checkpoints
 	Error      string  `json:"error,omitempty"`
+}
+
+// secondsSoFar is the time that a run has taken before it is resumed; 0 for others.
+func (d Directory) secondsSoFar(start Start) float64 {
+	if start != StartResume {
+		return 0
+	}
+	record, err := d.ReadRecord()
+	if err != nil {
+		return 0 // killed before run.json was written, or an old one: the time is for information only
+	}
+	return record.Seconds
 }
 
 // writeRecord replaces run.json.

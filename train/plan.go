@@ -200,6 +200,12 @@ func (p *Plan) Fill(tasks []pretext.Task, norm data.Normalization, sample *data.
 	return nil
 }
 
+// Canvas is where a batch holds a view of a task for one picture of the batch, plain views too. It shares the batch's
+// memory.
+func (p *Plan) Canvas(batch *Batch, task, view, picture int) pretext.Canvas {
+	return p.canvas(batch, p.places[task][view], picture)
+}
+
 // canvas is the part of the batch that belongs to one view of one picture.
 func (p *Plan) canvas(batch *Batch, at place, picture int) pretext.Canvas {
 	pass, buffers := p.Passes[at.pass], batch.Passes[at.pass]

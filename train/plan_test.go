@@ -150,4 +150,12 @@ func TestFillWritesOnlyItsPicture(t *testing.T) {
 	if got := batch.Targets[0]; !slices.Equal(got, []float32{0, 7}) {
 		t.Errorf("targets are %v", got)
 	}
+	for view, want := range []float32{0, 2, 3} { // the plain view is black
+		if got := plan.Canvas(batch, 0, view, 1); got.Pixels[0] != want || len(got.Pixels) != size {
+			t.Errorf("the canvas of view %d has %d numbers from %g on, want %d from %g on", view, len(got.Pixels), got.Pixels[0], size, want)
+		}
+	}
+	if got := plan.Canvas(batch, 0, 2, 1).Tokens; !slices.Equal(got, []float32{3, 2, 1, 0}) {
+		t.Errorf("the canvas of the view that keeps tokens has %v", got)
+	}
 }

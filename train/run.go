@@ -67,9 +67,12 @@ func Run(ctx context.Context, job Job) error {
 	if err := job.Directory.Check(job.Start); err != nil {
 		return err
 	}
-	s := &session{job: job}
+	s := &session{job: job, earlier: job.Directory.secondsSoFar(job.Start)}
 	defer s.close()
 	if err := s.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w before the first step; nothing was changed, repeat the command", context.Cause(ctx))
+		}
 		return err
 	}
 	err := s.train(ctx)
@@ -147,6 +150,10 @@ func (s *session) announce() {
 		zap.Int("views_per_step", s.trainer.plan.Views()), zap.Int("steps", position.Steps),
 		zap.Int("arena_mib", s.trainer.step.ArenaBytes()>>20),
 		zap.String("kernels", string(s.engine.Family())), zap.Int("threads", s.engine.Workers()))
+	for i, task := range s.trainer.tasks {
+		s.log.Info("task", zap.String("name", task.Name()), zap.Float64("weight", s.job.Tasks[i].TaskWeight()),
+			zap.Int("views_per_picture", len(task.Spec().Views)), zap.Float64("chance_accuracy", s.trainer.step.Chance(i)))
+	}
 }
 
 // showBar decides whether progress is a bar.
@@ -169,7 +176,7 @@ func (s *session) record(state string, failure error) error {
 		State: state, Version: s.job.Version, Go: runtime.Version(), CPU: cpuid.CPU.BrandName, Kernels: string(s.engine.Family()),
 		Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
 		Step: position.Step, Steps: position.Steps,
-		Started: s.started.UTC().Format(time.RFC3339), Seconds: time.Since(s.started).Seconds(),
+		Started: s.started.UTC().Format(time.RFC3339), Seconds: s.earlier + time.Since(s.started).Seconds(),
 	}
 	if failure != nil {
 		record.Error = failure.Error()

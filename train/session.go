@@ -24,6 +24,7 @@ import (
 type session struct {
 	job      Job
 	started  time.Time
+	earlier  float64 // seconds that earlier processes worked on the run
 	progress *progress
 	logFile  *lateFile
 	log      *zap.Logger
@@ -177,7 +178,7 @@ func (s *session) buildTasks(ctx context.Context, t *Trainer) error {
 			Augmentation: s.job.Data.Augmentation, Normalization: s.job.Data.Normalization(),
 			Seed: s.job.Train.Seed, Epochs: s.job.Train.Epochs,
 			Sample: func(n int) ([]data.Image, error) { return s.samplePictures(ctx, n) },
-			State:  taskState(s.resumed, s.job.TaskNames[i]),
+			State:  TaskState(s.resumed, s.job.TaskNames[i]),
 		})
 		if err != nil {
 			return fmt.Errorf("tasks.%s: %w", s.job.TaskNames[i], err)

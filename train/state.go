@@ -102,8 +102,8 @@ func copyTensor(state checkpoints.State, into checkpoints.Tensor) error {
 	return nil
 }
 
-// taskState collects what a task stored in a checkpoint; empty for a fresh run.
-func taskState(state *checkpoints.State, task string) map[string][]float32 {
+// TaskState collects what a task stored in a checkpoint, for pretext.Env; empty without a checkpoint.
+func TaskState(state *checkpoints.State, task string) map[string][]float32 {
 	stored := map[string][]float32{}
 	if state == nil {
 		return stored
@@ -116,9 +116,9 @@ func taskState(state *checkpoints.State, task string) map[string][]float32 {
 	return stored
 }
 
-// LoadBackbone copies the weights and statistics of a checkpoint's backbone into a store that declares them, for
-// reading features. Heads and optimizer state are left aside.
-func LoadBackbone(store *nn.Store, state checkpoints.State) error {
+// LoadWeights copies a checkpoint's weights and statistics into a store, those that the store declares: of the backbone
+// alone to read features, of the heads too to see what they answer. The optimizer's state is left aside.
+func LoadWeights(store *nn.Store, state checkpoints.State) error {
 	for _, p := range store.Parameters() {
 		if err := copyTensor(state, checkpoints.Tensor{Name: prefixParameter + p.Name, Shape: p.Shape, Data: p.Value}); err != nil {
 			return err

@@ -138,6 +138,9 @@ func (s *Step) bind(input *G.Node, buffer []float32) {
 // Cost is the weighted loss of the last Run.
 func (s *Step) Cost() float64 { return float64(s.program.Value(s.cost)[0]) }
 
+// Chance is the accuracy of always giving a task's commonest answer; 0 for a task without accuracy.
+func (s *Step) Chance(task int) float64 { return s.outputs[task].Chance }
+
 // TaskResult is what one task reports of a batch.
 type TaskResult struct {
 	Loss     float64

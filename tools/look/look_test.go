@@ -1,0 +1,168 @@
+package main
+
+import (
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pretrain/backbone"
+	"pretrain/configs"
+	"pretrain/data"
+	pretrain "pretrain/run"
+	"pretrain/sample"
+)
+
+// TestSheets trains a small run of each kind of backbone for a step and draws every sheet of it.
+func TestSheets(t *testing.T) {
+	pictures := t.TempDir()
+	if err := sample.Extract(pictures); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		backbone, what string
+		columns, rows  int // of tiles; 0 = refused
+	}{
+		{"vit", "colours", 3, 2},
+		{"vit", "attention", 1 + 2 + 2, 2}, // the picture, 2 blocks, 2 heads
+		{"vit", "tasks", 2 * 4, 1 + 4},
+		{"resnet18", "colours", 3, 2},
+		{"resnet18", "attention", 0, 0},
+		{"resnet18", "tasks", 2 * 4, 1 + 4},
+	} {
+		t.Run(test.backbone+"/"+test.what, func(t *testing.T) {
+			o := options{run: newRun(t, pictures, test.backbone), data: pictures, what: test.what, count: 2, out: filepath.Join(t.TempDir(), "sheet.png")}
+			err := look(t.Context(), o)
+			if test.columns == 0 {
+				if err == nil || !strings.Contains(err.Error(), "vit") {
+					t.Fatalf("got %v, want an error that names the remedy", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSheet(t, o, test.columns, test.rows)
+		})
+	}
+}
+
+// newRun makes a run of one step on all four tasks, and returns its directory.
+func newRun(t *testing.T, pictures, architecture string) string {
+	t.Helper()
+	source := configs.Source{Name: "quickstart", Overrides: []configs.Override{
+		{Path: "data.path", Value: filepath.Join(pictures, "train")}, {Path: "data.size", Value: "32"}, {Path: "data.max_pictures", Value: "16"},
+		{Path: "backbone.name", Value: architecture}, {Path: "backbone.resnet.width", Value: "8"},
+		{Path: "backbone.vit.width", Value: "16"}, {Path: "backbone.vit.depth", Value: "2"}, {Path: "backbone.vit.heads", Value: "2"},
+		{Path: "tasks.rotation.copies", Value: "4"}, {Path: "tasks.relative_position.mode", Value: "auto"},
+		{Path: "tasks.patch_location.mode", Value: "auto"}, {Path: "train.batch_size", Value: "8"}, {Path: "train.max_steps", Value: "1"},
+		{Path: "train.calibration_pictures", Value: "8"}, {Path: "metrics.enabled", Value: "false"},
+	}}
+	resolved, err := configs.Load(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory := filepath.Join(t.TempDir(), "run")
+	if err := pretrain.Train(t.Context(), resolved, pretrain.TrainOptions{Directory: directory, Console: io.Discard}); err != nil {
+		t.Fatal(err)
+	}
+	return directory
+}
+
+func checkSheet(t *testing.T, o options, columns, rows int) {
+	t.Helper()
+	file, err := os.Open(o.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	drawn, err := png.DecodeConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, height := gap, line+gap/2+tileSide+gap
+	if o.what == "tasks" {
+		left = margin
+	}
+	if o.what != "colours" {
+		height += line // captions of two lines
+	}
+	if want := left + columns*(tileSide+gap); drawn.Width != want {
+		t.Errorf("the sheet is %d wide, want %d", drawn.Width, want)
+	}
+	if want := rows*height + gap; drawn.Height != want {
+		t.Errorf("the sheet is %d high, want %d", drawn.Height, want)
+	}
+}
+
+// TestMeanAttention has one head that looks at the patch of each query and one that looks at patch 2; token 0 is the
+// class token and looks at patch 1 with both.
+func TestMeanAttention(t *testing.T) {
+	one := func(at int) []float32 { row := make([]float32, 4); row[at] = 1; return row }
+	var weights []float32
+	for _, keys := range []int{2, 1, 2, 3, 2, 3, 3, 3} { // [heads, queries]
+		weights = append(weights, one(keys)...)
+	}
+	m := attentionMap{AttentionInput: backbone.AttentionInput{Tokens: 4, Heads: 2}, first: 1, weights: weights}
+	for _, test := range []struct {
+		class    bool
+		from, to int
+		want     [3]float32
+	}{
+		{false, 0, 1, [3]float32{1. / 3, 1. / 3, 1. / 3}},
+		{false, 1, 2, [3]float32{0, 0, 1}},
+		{false, 0, 2, [3]float32{1. / 6, 1. / 6, 4. / 6}},
+		{true, 0, 2, [3]float32{0, 1, 0}},
+	} {
+		m.class = test.class
+		for i, got := range m.mean(0, test.from, test.to) {
+			if d := got - test.want[i]; d > 1e-6 || d < -1e-6 {
+				t.Errorf("class %v, heads %d to %d: patch %d receives %g, want %g", test.class, test.from, test.to, i, got, test.want[i])
+			}
+		}
+	}
+}
+
+// TestOverlayLiesOverItsPatch: the greatest of four values is bright in its quarter and the others are dark.
+func TestOverlayLiesOverItsPatch(t *testing.T) {
+	const side = 32
+	painted := overlay(data.NewPixels(side), []float32{0, 0, 1, 0})
+	for quarter := range 4 {
+		x, y := side/4+quarter%2*side/2, side/4+quarter/2*side/2
+		if bright := painted.Data[(y*side+x)*3] > 0.5; bright != (quarter == 2) {
+			t.Errorf("quarter %d: bright is %v", quarter, bright)
+		}
+	}
+}
+
+// TestCopyToken copies the third of four tokens, with a frame.
+func TestCopyToken(t *testing.T) {
+	src := data.NewPixels(8) // black
+	dst := blankLike(src)
+	copyToken(dst, src, 2, 4, true)
+	at := func(x, y int) [3]float32 { return [3]float32(dst.Data[(y*8+x)*3:]) }
+	if at(1, 5) != [3]float32{} || at(0, 4) != [3]float32{1, 0, 0} || at(1, 3) == [3]float32{} || at(4, 5) == [3]float32{} {
+		t.Errorf("inside %v, frame %v, above %v, right %v", at(1, 5), at(0, 4), at(1, 3), at(4, 5))
+	}
+}
+
+func TestOptions(t *testing.T) {
+	good := options{run: "run", data: "data", out: "sheet.jpg", what: "tasks", count: 1}
+	if err := good.check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*options){
+		"-run":   func(o *options) { o.run = "" },
+		"-what":  func(o *options) { o.what = "smells" },
+		"-count": func(o *options) { o.count = 0 },
+		"-out":   func(o *options) { o.out = "sheet.gif" },
+	} {
+		o := good
+		spoil(&o)
+		if err := o.check(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
