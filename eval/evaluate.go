@@ -26,12 +26,13 @@ type Row struct {
 
 // Report is what an evaluation found, as written by --json.
 type Report struct {
-	Classes []string `json:"classes"`
-	Train   int      `json:"train_pictures"`
-	Test    int      `json:"test_pictures"`
-	Val     int      `json:"validation_pictures"`
-	Bad     int      `json:"unreadable_pictures"`
-	Rows    []Row    `json:"rows"`
+	Classes []string   `json:"classes"`
+	Train   int        `json:"train_pictures"`
+	Test    int        `json:"test_pictures"`
+	Val     int        `json:"validation_pictures"`
+	Bad     int        `json:"unreadable_pictures"`
+	Rows    []Row      `json:"rows"`
+	Splits  []SplitRow `json:"splits,omitempty"` // over redrawn splits of all parts, if asked for
 }
 
 // A Probe is a simple classifier on frozen features.
@@ -49,6 +50,7 @@ type Evaluation struct {
 	Seed             uint64
 	// KeepAll leaves out the choice of a layer, and with it a second fit of every probe: rows have no Validation.
 	KeepAll bool
+	Splits  int // redrawn splits of all labelled pictures to measure besides; 0 = none
 }
 
 // part is one labelled set with its features.
@@ -90,6 +92,7 @@ func (e Evaluation) measure(name string, layers []int, report *Report, extract f
 	if !e.KeepAll {
 		choose(report.Rows[first:])
 	}
+	report.Splits = append(report.Splits, e.splits(name, layers, parts, len(classes.Names))...)
 	return nil
 }
 

@@ -14,6 +14,7 @@ type EvaluateOptions struct {
 	Train, Test, Val string   // folders or list files; Val may be empty
 	Probes           []string // knn, linear; nil = both
 	Layers           []int    // nil = all
+	Splits           int      // redrawn splits of all labelled pictures; 0 = none
 }
 
 // Evaluate measures the run's features beside those of the same network with random weights and of the bare pixels.
@@ -43,7 +44,10 @@ func (r *Run) Evaluate(ctx context.Context, options EvaluateOptions) (eval.Repor
 
 // evaluation opens the labelled folders.
 func (r *Run) evaluation(ctx context.Context, options EvaluateOptions) (eval.Evaluation, error) {
-	e := eval.Evaluation{Engine: r.engine, Seed: r.Config.Train.Seed, Layers: options.Layers, Probes: map[string]eval.Probe{}}
+	e := eval.Evaluation{Engine: r.engine, Seed: r.Config.Train.Seed, Layers: options.Layers, Splits: options.Splits, Probes: map[string]eval.Probe{}}
+	if options.Splits < 0 || options.Splits > 0 && options.Val == "" {
+		return e, train.Usage(fmt.Errorf("--splits %d: must be at least 0, and needs --val, as every split chooses its layer on a validation part", options.Splits))
+	}
 	known := r.Config.Eval.Probes(r.Config.Train.Seed)
 	for _, name := range options.Probes {
 		if known[name] == nil {

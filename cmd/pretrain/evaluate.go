@@ -56,6 +56,7 @@ ever chosen on --test.`,
 	flags.StringVar(&options.Val, "val", "", "labelled folder or list file `DIR` that the layer is chosen on, for instance --val labelled/val")
 	flags.StringSliceVar(&options.Probes, "probe", []string{"knn", "linear"}, "classifiers, for instance --probe knn")
 	flags.StringVar(&layers, "layers", "all", "layers to measure, from 1, for instance --layers 2,4")
+	flags.IntVar(&options.Splits, "splits", 0, "besides, redraw train, test and validation part this often from all labelled pictures and report the mean, for instance --splits 10")
 	flags.StringVar(&report, "json", "", "`FILE` for the measurements, - for standard output, for instance --json eval.json (default RUN/eval/eval.json)")
 	required(command, "train")
 	required(command, "test")
@@ -113,7 +114,24 @@ func printReport(w io.Writer, measured eval.Report) error {
 		}
 		fmt.Fprintf(w, "\nThe layers chosen without a look at the %d test pictures:\n\n", measured.Test)
 	}
-	return printRows(w, chosen)
+	if err := printRows(w, chosen); err != nil {
+		return err
+	}
+	return printSplits(w, measured.Splits)
+}
+
+// printSplits writes the means over redrawn splits, if there are any.
+func printSplits(w io.Writer, rows []eval.SplitRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "\nOver %d redrawn splits of all labelled pictures, each with a layer of its own choice:\n\n", len(rows[0].Accuracies))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "FEATURES\tPROBE\tMEAN\tDEVIATION OF ONE")
+	for _, row := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%.3f\t%.3f\n", row.Features, row.Probe, row.Mean, row.Deviation)
+	}
+	return table.Flush()
 }
 
 func printRows(w io.Writer, rows []eval.Row) error {

@@ -77,7 +77,7 @@ func (s suite) measure(e experiment, seed string) ([]row, error) {
 		if err := s.train(e, seed, run); err != nil {
 			return nil, err
 		}
-		if err := s.command("eval", run, "--train", s.part("train"), "--val", s.part("val"), "--test", s.part("test"), "--json", report); err != nil {
+		if err := s.command("eval", run, "--train", s.part("train"), "--val", s.part("val"), "--test", s.part("test"), "--splits", "10", "--json", report); err != nil {
 			return nil, err
 		}
 	}

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -28,11 +30,24 @@ type row struct {
 	Interval   [2]float64 `json:"interval"`
 	Validation float64    `json:"validation"`
 	Chosen     bool       `json:"chosen"`
+
+	Splits splitRow `json:"-"` // of the same features and probe
+}
+
+// splitRow is the mean over redrawn splits of one run.
+type splitRow struct {
+	Features  string  `json:"features"`
+	Probe     string  `json:"probe"`
+	Mean      float64 `json:"mean"`
+	Deviation float64 `json:"deviation"`
 }
 
 // readRows reads the evaluation of a run and what training cost.
 func readRows(e experiment, seed, run, report string) ([]row, error) {
-	var measured struct{ Rows []row }
+	var measured struct {
+		Rows   []row
+		Splits []splitRow
+	}
 	if err := readJSON(report, &measured); err != nil {
 		return nil, err
 	}
@@ -47,6 +62,11 @@ func readRows(e experiment, seed, run, report string) ([]row, error) {
 	for i := range measured.Rows {
 		r := &measured.Rows[i]
 		r.Experiment, r.Seed, r.Pictures, r.Seconds = e.name, seed, record.Step*batch, record.Seconds
+		for _, split := range measured.Splits {
+			if split.Features == r.Features && split.Probe == r.Probe {
+				r.Splits = split
+			}
+		}
 	}
 	return measured.Rows, nil
 }
@@ -90,23 +110,53 @@ type group struct {
 // was chosen on the validation part; random weights and pixels stand below those whose run measured them.
 func printTables(w io.Writer, rows []row) error {
 	table := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(table, "| features\t| probe\t| layer\t| accuracy on test\t| balanced\t| 95 % of test pictures\t| pictures\t| minutes\t|")
-	fmt.Fprintln(table, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
-	for _, g := range groupsOf(rows) {
+	fmt.Fprintln(table, "| features\t| probe\t| layer\t| accuracy on test\t| balanced\t| 95 % of test pictures\t| mean of 10 splits\t| pictures\t| minutes\t|")
+	fmt.Fprintln(table, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
+	for _, g := range groupsOf(rows, func(r row) bool { return r.Chosen }) {
 		first := g.rows[0]
-		fmt.Fprintf(table, "| %s\t| %s\t| %s\t| %s\t| %s\t| %.2f–%.2f\t| %d\t| %.1f\t|\n", g.name, g.probe, g.layers(),
+		fmt.Fprintf(table, "| %s\t| %s\t| %s\t| %s\t| %s\t| %.2f–%.2f\t| %s\t| %d\t| %.1f\t|\n", g.name, g.probe, g.layers(),
 			g.spread(func(r row) float64 { return r.Accuracy }), g.spread(func(r row) float64 { return r.Balanced }),
 			g.mean(func(r row) float64 { return r.Interval[0] }), g.mean(func(r row) float64 { return r.Interval[1] }),
-			first.Pictures, g.mean(func(r row) float64 { return r.Seconds })/60)
+			g.spread(func(r row) float64 { return r.Splits.Mean }), first.Pictures, g.mean(func(r row) float64 { return r.Seconds })/60)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return printLayers(w, rows)
+}
+
+// printLayers prints the mean accuracy on the test part of every layer, for each experiment and probe.
+func printLayers(w io.Writer, rows []row) error {
+	table := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(table, "\n| features\t| probe\t| accuracy on test, layer by layer\t|\n| ---\t| ---\t| ---\t|")
+	for _, g := range groupsOf(rows, func(row) bool { return true }) {
+		byLayer := map[int][]float64{}
+		for _, r := range g.rows {
+			byLayer[r.Layer] = append(byLayer[r.Layer], r.Accuracy)
+		}
+		fmt.Fprintf(table, "| %s\t| %s\t| %s\t|\n", g.name, g.probe, layerMeans(byLayer))
 	}
 	return table.Flush()
 }
 
-// groupsOf collects the chosen rows in the order in which they were measured.
-func groupsOf(rows []row) []*group {
+// layerMeans lists the means in the order of the layers.
+func layerMeans(byLayer map[int][]float64) string {
+	var text []string
+	for _, layer := range slices.Sorted(maps.Keys(byLayer)) {
+		sum := 0.0
+		for _, accuracy := range byLayer[layer] {
+			sum += accuracy
+		}
+		text = append(text, fmt.Sprintf("%.3f", sum/float64(len(byLayer[layer]))))
+	}
+	return strings.Join(text, " ")
+}
+
+// groupsOf collects the wanted rows in the order in which they were measured.
+func groupsOf(rows []row, wanted func(row) bool) []*group {
 	var groups []*group
 	for _, r := range rows {
-		if !r.Chosen {
+		if !wanted(r) {
 			continue
 		}
 		name := r.Experiment
