@@ -92,7 +92,9 @@ func (e Evaluation) measure(name string, layers []int, report *Report, extract f
 	if !e.KeepAll {
 		choose(report.Rows[first:])
 	}
-	report.Splits = append(report.Splits, e.splits(name, layers, parts, len(classes.Names))...)
+	if e.Splits > 0 {
+		report.Splits = append(report.Splits, e.splits(name, layers, parts, len(classes.Names))...)
+	}
 	return nil
 }
 

@@ -99,6 +99,24 @@ func TestValidationPartIsUsed(t *testing.T) {
 	}
 }
 
+// TestSplitsAreReportedIfAskedFor: a mean for each features and probe, and none without being asked.
+func TestSplitsAreReportedIfAskedFor(t *testing.T) {
+	e, m := newEvaluation(t), newModel(t, "vit", 8, 2)
+	e.Val = newMemory(9, 3, 3)
+	for _, splits := range []int{0, 2} {
+		e.Splits = splits
+		report := measure(t, e, m)
+		if want := min(splits, 1) * 4; len(report.Splits) != want {
+			t.Errorf("%d splits: %d rows, want %d", splits, len(report.Splits), want)
+		}
+		for _, row := range report.Splits {
+			if len(row.Accuracies) != splits || len(row.Layers) != splits || row.Mean < 0 || row.Mean > 1 {
+				t.Errorf("%+v", row)
+			}
+		}
+	}
+}
+
 func TestKeepAllChoosesNothing(t *testing.T) {
 	e := newEvaluation(t)
 	e.KeepAll = true
