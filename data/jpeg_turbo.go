@@ -16,6 +16,10 @@ import (
 
 var errTurbo = errors.New("libjpeg-turbo cannot decode it")
 
+// JPEGDecoder names what decodes JPEG files in this build. Decoders differ by a few levels of a pixel, so a run keeps
+// to the one that it began with.
+const JPEGDecoder = "libjpeg-turbo"
+
 // decodeJPEG decodes with libjpeg-turbo (Debian: libturbojpeg0-dev), several times as fast as Go's decoder and with
 // smoother chroma, so that pixels differ by a few levels from those of the default build. Whatever libjpeg-turbo
 // refuses or warns of, and CMYK, is left to Go's decoder, so that both builds read the same files.

@@ -124,21 +124,21 @@ func (s *session) openData(ctx context.Context) (err error) {
 		return Usage(err)
 	}
 	if s.resumed != nil && s.resumed.Meta[metaPictures] != s.pictureSet() {
-		return Usage(fmt.Errorf("data.path: the run was begun with %s, %s has %s now: restore the folder, or begin a new run",
+		return Usage(fmt.Errorf("data.path: the run was begun with %s, %s has %s now: restore the folder or the build of the program, or begin a new run",
 			s.resumed.Meta[metaPictures], s.job.Data.Path, s.pictureSet()))
 	}
 	s.pictures = data.NewCache(s.files, s.job.Data.ReducedSide(), s.job.Data.CacheBytes())
 	return nil
 }
 
-// pictureSet identifies the pictures by number and a hash of their paths: which picture comes when, and where epochs
-// end, depends on them.
+// pictureSet identifies the pictures by number, a hash of their paths and what decodes them: which picture comes when,
+// where epochs end, and the pixels depend on them.
 func (s *session) pictureSet() string {
 	hash := sha256.New()
 	for i := range s.files.Len() {
 		fmt.Fprintln(hash, s.files.Path(i))
 	}
-	return fmt.Sprintf("%d pictures (%x)", s.files.Len(), hash.Sum(nil)[:6])
+	return fmt.Sprintf("%d pictures (%x) decoded by %s", s.files.Len(), hash.Sum(nil)[:6], data.JPEGDecoder)
 }
 
 // openTrainer builds the tasks, the graph and the loader, and restores a resumed run.
