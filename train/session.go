@@ -216,8 +216,20 @@ func (s *session) buildStep(t *Trainer) (err error) {
 	}
 	t.step, err = NewStep(StepParts{
 		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks, Weighter: t.weighter, Terms: terms, Plan: t.plan,
+		Precision: s.precision(),
 	})
 	return err
+}
+
+// precision resolves "auto" by the kernel family, which a resumed run keeps.
+func (s *session) precision() nn.Precision {
+	if p := s.job.Train.Precision; p != "auto" {
+		return nn.Precision(p)
+	}
+	if s.engine.Family().MultipliesBFloat16() {
+		return nn.BFloat16
+	}
+	return nn.Float32
 }
 
 func (s *session) openLoader(ctx context.Context) (err error) {

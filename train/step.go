@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -36,11 +37,14 @@ type StepParts struct {
 	Weighter losses.Weighter
 	Terms    []losses.Term
 	Plan     *Plan
+	// Precision of activations; empty is nn.Float32.
+	Precision nn.Precision
 }
 
 // NewStep builds and compiles the training graph. Building it declares the parameters in the store.
 func NewStep(parts StepParts) (*Step, error) {
 	c := nn.NewCtx(parts.Store, true)
+	c.SetPrecision(cmp.Or(parts.Precision, nn.Float32))
 	s := &Step{}
 	features, err := s.applyBackbone(c, parts.Backbone, parts.Plan)
 	if err != nil {

@@ -26,15 +26,17 @@ func BenchmarkStep(b *testing.B) {
 		{"vit_t4_32", "vit_tiny", vit, 128, "adamw"},
 		{"resnet18_c", "resnet18", resnet, 128, "sgd"},
 	} {
-		b.Run(model.name, func(b *testing.B) {
-			step := newBenchStep(b, kernel.Options{}, model.architecture, model.params, model.batch, model.optimizer)
-			step.run(b)
-			b.ReportAllocs()
-			for b.Loop() {
+		for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+			b.Run(model.name+"/"+string(precision), func(b *testing.B) {
+				step := newBenchStep(b, kernel.Options{}, precision, model.architecture, model.params, model.batch, model.optimizer)
 				step.run(b)
-			}
-			b.ReportMetric(float64(model.batch)*float64(b.N)/b.Elapsed().Seconds(), "images/s")
-		})
+				b.ReportAllocs()
+				for b.Loop() {
+					step.run(b)
+				}
+				b.ReportMetric(float64(model.batch)*float64(b.N)/b.Elapsed().Seconds(), "images/s")
+			})
+		}
 	}
 }
 
@@ -46,7 +48,7 @@ type benchStep struct {
 	count     int
 }
 
-func newBenchStep(tb testing.TB, options kernel.Options, architecture string, params any, batch int, optimizer string) *benchStep {
+func newBenchStep(tb testing.TB, options kernel.Options, precision nn.Precision, architecture string, params any, batch int, optimizer string) *benchStep {
 	tb.Helper()
 	engine, err := kernel.New(options)
 	if err != nil {
@@ -78,7 +80,7 @@ func newBenchStep(tb testing.TB, options kernel.Options, architecture string, pa
 	store := nn.NewStore(1)
 	step, err := NewStep(StepParts{
 		Store: store, Engine: engine, Backbone: network, Tasks: tasks, Weighter: weighter,
-		Terms: []losses.Term{{Name: "rotation", Weight: 1}}, Plan: plan,
+		Precision: precision, Terms: []losses.Term{{Name: "rotation", Weight: 1}}, Plan: plan,
 	})
 	if err != nil {
 		tb.Fatal(err)

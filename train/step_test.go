@@ -5,6 +5,7 @@ import (
 
 	"pretrain/backbone"
 	"pretrain/internal/kernel"
+	"pretrain/nn"
 )
 
 // TestStepAllocatesNothing holds whole training steps, with every family of kernels, to no memory at all once the first
@@ -22,16 +23,18 @@ func TestStepAllocatesNothing(t *testing.T) {
 		{"resnet_standard_stem", "resnet18", &backbone.ResNetConfig{Stem: "standard", Width: 8}, 4, "sgd"},
 	} {
 		for _, family := range kernel.Families() {
-			t.Run(model.name+"/"+string(family), func(t *testing.T) {
-				step := newBenchStep(t, kernel.Options{Family: family, Workers: 2}, model.architecture, model.params, model.batch, model.optimizer)
-				least := testing.AllocsPerRun(1, func() { step.run(t) })
-				for range 5 {
-					least = min(least, testing.AllocsPerRun(1, func() { step.run(t) }))
-				}
-				if least != 0 {
-					t.Errorf("%v allocations in a step: want none", least)
-				}
-			})
+			for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+				t.Run(model.name+"/"+string(family)+"/"+string(precision), func(t *testing.T) {
+					step := newBenchStep(t, kernel.Options{Family: family, Workers: 2}, precision, model.architecture, model.params, model.batch, model.optimizer)
+					least := testing.AllocsPerRun(1, func() { step.run(t) })
+					for range 5 {
+						least = min(least, testing.AllocsPerRun(1, func() { step.run(t) }))
+					}
+					if least != 0 {
+						t.Errorf("%v allocations in a step: want none", least)
+					}
+				})
+			}
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (j *pairsJob) run(e *Engine, worker, view, _ int) {
 	t := j.tokens
 	plane := e.vector.scratch(worker, t*t)
 	for c := range j.classes {
-		e.smallProduct(worker, Product{M: t, N: t, K: j.dim, A: j.operand(j.q, view, c), B: j.operand(j.k, view, c).transposed(), C: plane, CStride: t})
+		e.smallProduct(worker, Product{M: t, N: t, K: j.dim, A: j.operand(j.q, view, c), B: j.operand(j.k, view, c).transposed(), C: F32(plane), CStride: t})
 		e.vector.scale(plane, plane, j.scale())
 		j.scatter(j.block(j.scores, view), plane, c)
 	}

@@ -22,6 +22,7 @@ var files = []struct {
 	{"spin", emitSpin},
 	{"tile", emitTiles},
 	{"move", emitMoves},
+	{"convert", vectorLoops(emitConverts)},
 	{"elementwise", vectorLoops(emitElementwise)},
 	{"gelu", vectorLoops(emitGELU)},
 	{"layernorm", vectorLoops(emitLayerNorm)},
@@ -53,6 +54,9 @@ func write(path string, emit func(*build.Context)) error {
 		return err
 	}
 	if err := pass.Compile.Execute(file); err != nil {
+		return err
+	}
+	if err := encodeDots(file); err != nil {
 		return err
 	}
 	config := printer.Config{Name: "tools/kernelgen", Pkg: "kernel"}
