@@ -49,7 +49,7 @@ func microKernelsOf(f Family, pairs bool) microKernels {
 	default:
 		tiles = tilesAVX512[:]
 	}
-	m := microKernels{rows: len(tiles), cols: 32, depth: 384, copyMatrix: copyAVX512, transpose: transposeAVX2}
+	m := microKernels{rows: len(tiles), cols: 32, depth: 384, rowUnit: 1, depthUnit: 1, copyMatrix: copyAVX512, transpose: transposeAVX2}
 	if f == AVX2 {
 		m.cols, m.copyMatrix = 16, copyAVX2
 	}

@@ -42,8 +42,8 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		family:  family,
 		pool:    newPool(o.Workers),
-		product: newProductUnit(family, o.Workers, false),
-		pairs:   newProductUnit(family, o.Workers, true),
+		product: newProductUnit(microKernelsOf(family, false), loopsOf(family), o.Workers, false),
+		pairs:   newProductUnit(microKernelsOf(family, true), loopsOf(family), o.Workers, true),
 		vector:  newVectorUnit(family, o.Workers),
 	}
 	e.piece = e.runPiece

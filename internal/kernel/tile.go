@@ -14,7 +14,10 @@ type tileKernel func(rows int, c []float32, cStride int, a []float32, aRow, aCol
 type microKernels struct {
 	rows, cols int // largest tile
 	depth      int // terms of a sum that one visit of a tile adds: a panel of B this long stays in the first-level cache
-	tile       tileKernel
+	// rowUnit and depthUnit are what a tile kernel works in: rows and sums are cut at multiples of them.
+	rowUnit, depthUnit int
+	rowsOfA            bool // the tile kernel reads rows of A only: its aCol is 1
+	tile               tileKernel
 	// copyMatrix copies a rows×cols matrix; srcStride may be 0, to repeat one row.
 	copyMatrix func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 	// transpose writes the transposed of a rows×cols matrix.
@@ -22,7 +25,7 @@ type microKernels struct {
 }
 
 func portableMicroKernels(pairs bool) microKernels {
-	m := microKernels{rows: 4, cols: portableCols, depth: 256, tile: tilePortable, copyMatrix: copyPortable, transpose: transposePortable}
+	m := microKernels{rows: 4, cols: portableCols, depth: 256, rowUnit: 1, depthUnit: 1, tile: tilePortable, copyMatrix: copyPortable, transpose: transposePortable}
 	if pairs {
 		m.tile = tilePairsPortable
 	}
@@ -131,15 +134,15 @@ func (u *productUnit) multiply(worker int, b block) {
 func (u *productUnit) column(worker int, b block, j int, panel, start []float32) {
 	tiles := (b.m + u.rows - 1) / u.rows
 	for t := range tiles {
-		from, to := t*b.m/tiles, (t+1)*b.m/tiles
+		from, to := edge(b.m, t, tiles, u.rowUnit), edge(b.m, t+1, tiles, u.rowUnit)
 		a, c := b.a.data[min(from*b.a.rowStride, len(b.a.data)):], b.c[from*b.cStride+j:]
 		if b.n-j >= u.cols {
 			u.tile(to-from, c, b.cStride, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, b.accumulate)
 			continue
 		}
-		edge := u.local[worker].edge
-		u.tile(to-from, edge, u.cols, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, false)
-		store(c, b.cStride, edge, u.cols, to-from, b.n-j, b.accumulate)
+		part := u.local[worker].edge
+		u.tile(to-from, part, u.cols, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, false)
+		store(c, b.cStride, part, u.cols, to-from, b.n-j, b.accumulate)
 	}
 }
 
