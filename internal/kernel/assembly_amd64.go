@@ -44,6 +44,10 @@ func microKernelsOf(f Family, pairs bool) microKernels {
 		tiles = tilesAVX2[:]
 	case f == AVX512 && pairs:
 		tiles = tilesSplitAVX512[:]
+	case f == AMX && pairs:
+		m := amxMicroKernels(blocks1AMX, blocks2AMX)
+		m.copyMatrix, m.transpose = copyAVX512, transposeAVX2
+		return m
 	case f == AVX512BF16 && pairs:
 		tiles = tilesAVX512BF16[:]
 	default:

@@ -63,7 +63,10 @@ func resolve(asked Family) (Family, error) {
 	for i, f := range runnable {
 		names[i] = string(f)
 	}
-	if slices.Contains([]Family{Portable, AVX2, AVX512, AVX512BF16}, asked) {
+	if notice := Notice(); asked == AMX && notice != "" {
+		return "", fmt.Errorf("kernel: family %q does not run here (%s): choose one of %s", asked, notice, strings.Join(names, ", "))
+	}
+	if slices.Contains(allFamilies, asked) {
 		return "", fmt.Errorf("kernel: family %q does not run on this CPU: choose one of %s", asked, strings.Join(names, ", "))
 	}
 	return "", fmt.Errorf("kernel: unknown family %q: choose one of %s", asked, strings.Join(names, ", "))
