@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestPreferences goes through the table with the CPUs that it names.
@@ -98,5 +99,40 @@ func TestNotice(t *testing.T) {
 	withheld := tiles() != nil && !errors.Is(tiles(), errNoTiles)
 	if got := Notice(); (got != "") != withheld {
 		t.Errorf("the notice is %q, though the state of AMX is: %v", got, tiles())
+	}
+}
+
+func TestCompare(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		rates []Measurement
+		want  []bool
+	}{
+		{"Zen 4", []Measurement{{AVX512BF16, 440, 850, true, false}, {AVX512, 441, 380, false, false}, {AVX2, 430, 300, false, false}}, []bool{true, true, true}},
+		{"within the margin", []Measurement{{AVX512, 440, 200, true, false}, {AVX2, 450, 200, false, false}}, []bool{true, true}},
+		{"another is faster", []Measurement{{AVX512, 400, 200, true, false}, {AVX2, 450, 200, false, false}}, []bool{false, false}},
+		{"bf16 is slow", []Measurement{{AVX512, 475, 200, true, false}, {AVX512BF16, 475, 228, false, false}}, []bool{true, false}},
+		{"bf16 is fast unnoticed", []Measurement{{AVX2, 400, 800, true, false}}, []bool{false}},
+	} {
+		compare(test.rates)
+		for i, m := range test.rates {
+			if m.Agrees != test.want[i] {
+				t.Errorf("%s: the table agrees with %s: %t, want %t", test.name, m.Family, m.Agrees, test.want[i])
+			}
+		}
+	}
+}
+
+// TestCalibrate checks that every family is measured; rates depend on the machine's other work.
+func TestCalibrate(t *testing.T) {
+	var measured []Family
+	for i, m := range Calibrate(time.Millisecond) {
+		measured = append(measured, m.Family)
+		if m.Float32 <= 0 || m.BFloat16 <= 0 || m.Rate() != m.Float32 && m.Rate() != m.BFloat16 || m.Preferred != (i == 0) {
+			t.Errorf("measurement %d is %+v", i, m)
+		}
+	}
+	if !slices.Equal(measured, Families()) {
+		t.Errorf("measured %v, want %v", measured, Families())
 	}
 }
