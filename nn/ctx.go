@@ -163,7 +163,7 @@ func (c *Ctx) node(p *Parameter) *G.Node {
 	case len(p.Shape) > 1:
 		rows = p.Shape[0]
 	}
-	return c.graph.addLeaf("parameter "+p.Name, rows, len(p.Value)/rows, &leaf{name: p.Name, parameter: p})
+	return c.graph.addLeaf("parameter "+p.Name, rows, p.size()/rows, &leaf{name: p.Name, parameter: p})
 }
 
 // addLeaf adds a node without inputs. Names differ by construction; should their 32-bit hashes meet, the node gets a

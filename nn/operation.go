@@ -56,6 +56,8 @@ type definition struct {
 	inPlace []int
 	// view, if set, tells the planner where the result already is; run is then used by the tape machine only.
 	view *view
+	// flops counts the multiplications and additions of products whose geometry the shapes do not tell; see cost.go.
+	flops float64
 	// parts, if set, makes the operation a sum of row ranges, which the planner takes apart.
 	parts *partition
 	// backward returns the gradients of the first inputs; the others are not differentiable. With fixed set, a path
