@@ -22,6 +22,7 @@ var files = []struct {
 	{"spin", emitSpin},
 	{"tile", emitTiles},
 	{"move", emitMoves},
+	{"peak", emitPeak},
 	{"elementwise", vectorLoops(emitElementwise)},
 	{"gelu", vectorLoops(emitGELU)},
 	{"layernorm", vectorLoops(emitLayerNorm)},
