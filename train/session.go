@@ -158,6 +158,9 @@ func (s *session) openTrainer(ctx context.Context) error {
 	if err := s.buildTasks(ctx, t); err != nil {
 		return UsageUnlessCancelled(ctx, err)
 	}
+	if err := s.checkMemory(t); err != nil {
+		return Usage(err)
+	}
 	if err := s.buildStep(t); err != nil {
 		return Usage(err)
 	}
@@ -204,20 +207,28 @@ func (s *session) samplePictures(ctx context.Context, n int) ([]data.Image, erro
 }
 
 func (s *session) buildStep(t *Trainer) (err error) {
-	if t.plan, err = NewPlan(s.job.Backbone, t.tasks, s.job.Train.BatchSize); err != nil {
+	parts, err := s.parts(t, s.job.Train.BatchSize)
+	if err != nil {
 		return err
 	}
-	if t.weighter, err = losses.New(s.job.Losses); err != nil {
-		return err
-	}
-	terms := make([]losses.Term, len(t.tasks))
-	for i, task := range t.tasks {
-		terms[i] = losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()}
-	}
-	t.step, err = NewStep(StepParts{
-		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks, Weighter: t.weighter, Terms: terms, Plan: t.plan,
-	})
+	t.plan, t.weighter = parts.Plan, parts.Weighter
+	t.step, err = NewStep(parts)
 	return err
+}
+
+// parts are those of a step of batches of the given number of pictures. Tasks do not depend on it.
+func (s *session) parts(t *Trainer, batch int) (parts StepParts, err error) {
+	parts = StepParts{Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks}
+	if parts.Plan, err = NewPlan(s.job.Backbone, t.tasks, batch); err != nil {
+		return parts, err
+	}
+	if parts.Weighter, err = losses.New(s.job.Losses); err != nil {
+		return parts, err
+	}
+	for i, task := range t.tasks {
+		parts.Terms = append(parts.Terms, losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()})
+	}
+	return parts, nil
 }
 
 func (s *session) openLoader(ctx context.Context) (err error) {
