@@ -16,7 +16,7 @@ const ProgramBytes = 64 << 20
 // Memory is what a run takes, in bytes, known before any of it is allocated.
 type Memory struct {
 	Arena      int64 // intermediate results of a step
-	Parameters int64 // with statistics and fixed tables
+	Parameters int64 // with statistics and fixed tables; see StoredBytes
 	Gradients  int64
 	Optimizer  int64 // moments, and the sum of accumulated gradients
 	Batches    int64 // the one that is shown and those prepared ahead
@@ -54,28 +54,32 @@ type MemoryUse struct {
 	Batches    int // that exist at a time
 }
 
-// PredictMemory plans a step without allocating anything of its size. Store and Engine of the parts are left alone, and
-// the weighter is one made for this: its Combine is called.
-func PredictMemory(parts StepParts, use MemoryUse) (Memory, error) {
-	parts.Store = nn.NewSketch()
-	c := nn.NewCtx(parts.Store, true)
+// SizeOf is what the graph of a step takes and computes, found without allocating anything of its size. Store and
+// Engine of the parts are left alone, and the weighter is one made for this: its Combine is called.
+func SizeOf(parts StepParts) (nn.Size, error) {
+	c := nn.NewCtx(nn.NewSketch(), true)
 	s, keep, err := buildStep(c, parts)
 	if err != nil {
-		return Memory{}, err
+		return nn.Size{}, err
 	}
-	size, err := nn.SizeOf(c, s.cost, keep...)
-	if err != nil {
-		return Memory{}, err
-	}
+	return nn.SizeOf(c, s.cost, keep...)
+}
+
+// MemoryOf is what a run of steps of a size takes.
+func MemoryOf(size nn.Size, use MemoryUse) Memory {
 	moments := int64(use.Optimizer.moments())
 	if use.Accumulate > 1 {
 		moments++
 	}
 	return Memory{
-		Arena: size.Arena, Parameters: size.Parameters + size.Buffers, Gradients: size.Parameters,
+		Arena: size.Arena, Parameters: StoredBytes(size), Gradients: size.Parameters,
 		Optimizer: moments * size.Parameters, Batches: int64(use.Batches) * size.Inputs, Program: ProgramBytes,
-	}, nil
+	}
 }
+
+// StoredBytes is what a store takes without gradients: every parameter is there twice for a while, as it was
+// initialised and in the flat buffer that all of them are laid out in.
+func StoredBytes(size nn.Size) int64 { return 2*size.Parameters + size.Buffers }
 
 // A MemoryError says that a batch does not fit in memory.
 type MemoryError struct {
@@ -160,7 +164,8 @@ func (s *session) checkMemory(t *Trainer) error {
 		if err != nil {
 			return Memory{}, err
 		}
-		needed, err := PredictMemory(parts, MemoryUse{s.job.Optimizer, s.job.Train.Accumulate, s.job.Data.Prefetch + 1})
+		size, err := SizeOf(parts)
+		needed := MemoryOf(size, MemoryUse{s.job.Optimizer, s.job.Train.Accumulate, s.job.Data.Prefetch + 1})
 		needed.Evaluation, needed.Pictures = fixed.Evaluation, fixed.Pictures
 		return needed, err
 	})

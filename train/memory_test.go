@@ -33,13 +33,14 @@ func TestPredictedMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := PredictMemory(parts, MemoryUse{job.Optimizer, job.Train.Accumulate, job.Data.Prefetch + 1})
+		size, err := SizeOf(parts)
 		if err != nil {
 			t.Fatal(err)
 		}
+		got := MemoryOf(size, MemoryUse{job.Optimizer, job.Train.Accumulate, job.Data.Prefetch + 1})
 		values := int64(4 * len(s.trainer.store.Values()))
 		want := Memory{
-			Arena: int64(s.trainer.step.ArenaBytes()), Parameters: values, Gradients: values, Program: ProgramBytes,
+			Arena: int64(s.trainer.step.ArenaBytes()), Parameters: 2 * values, Gradients: values, Program: ProgramBytes,
 			Optimizer: int64(1+len(s.trainer.optimizer.moments)) * values,
 			Batches:   int64(job.Data.Prefetch+1) * batchBytes(s.trainer.plan.NewBatch(s.trainer.tasks)),
 		}
@@ -131,7 +132,8 @@ func TestHugeBatchIsPlanned(t *testing.T) {
 		if err != nil {
 			return Memory{}, err
 		}
-		return PredictMemory(parts, MemoryUse{Optimizer: job.Optimizer, Batches: 2})
+		size, err := SizeOf(parts)
+		return MemoryOf(size, MemoryUse{Optimizer: job.Optimizer, Batches: 2}), err
 	}
 	const huge = 100_000_000
 	err = CheckMemory("batch", huge, memory.Limit{Bytes: 8 << 30, Source: "test"}, predict)

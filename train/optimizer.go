@@ -30,6 +30,12 @@ func NewOptimizer(config OptimizerConfig, store *nn.Store) *Optimizer {
 	return o
 }
 
+// Bytes is what a Step reads and writes at least: parameters and moments both ways, gradients once.
+func (o *Optimizer) Bytes() float64 {
+	passes := 2*(1+len(o.moments)) + 1
+	return float64(4 * passes * len(o.store.Values()))
+}
+
 // moments is the number of moments kept of each parameter.
 func (c OptimizerConfig) moments() int {
 	if c.Name == "sgd" {
