@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"slices"
 
 	"pretrain/train"
 )
@@ -76,11 +77,14 @@ func sweeps(base Spec) []sweep {
 		series("batch", "pictures", "ViT-Tiny/4 at 32 px", []int{8, 16, 32, 64, 128}, func(n int) Spec {
 			return with("vit_t4_32", n, Variant{})
 		}),
-		series("tasks", "tasks", "ViT-Tiny/4 at 32 px, 32 pictures; views a picture: 1, 3, 4, 5", []int{1, 2, 3, 4}, func(n int) Spec {
-			return with("pretext", taskBatch, Variant{Tasks: taskNames()[:n]})
+		series("tasks", "views a picture", "ViT-Tiny/4 at 32 px, 32 pictures; 1, 2, 3, 4 tasks", taskViews, func(views int) Spec {
+			return with("pretext", taskBatch, Variant{Tasks: taskNames()[:1+slices.Index(taskViews, views)]})
 		}),
 	}
 }
+
+// taskViews are the views that the first task, the first two and so on want of a picture.
+var taskViews = []int{1, 3, 4, 5}
 
 // taskBatch is the number of pictures of the steps that compare tasks.
 const taskBatch = 32

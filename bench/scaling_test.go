@@ -38,7 +38,7 @@ func TestScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bounds := [][2]float64{{2, 2.6}, {1.99, 2.01}, {1.5, 2}, {0.99, 1.01}, {0.99, 1.01}, {1.1, 1.3}}
+	bounds := [][2]float64{{2, 2.6}, {1.99, 2.01}, {1.5, 2}, {0.99, 1.01}, {0.99, 1.01}, {0.99, 1.02}}
 	for i, axis := range report.Scaling.Axes {
 		if e := axis.Time.Exponent; e < bounds[i][0] || e > bounds[i][1] || math.Abs(e-axis.FLOPs.Exponent) > 1e-9 {
 			t.Errorf("%s of %s: exponent %.3f, want %v", axis.Name, axis.Model, e, bounds[i])
