@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -38,7 +37,7 @@ func Apart(program string) Measurer {
 		command.Stdout, command.Stderr = &output, &diagnostics
 		err = command.Run()
 		if ctx.Err() != nil {
-			return Row{}, errors.Join(context.Cause(ctx), ctx.Err())
+			return Row{}, context.Cause(ctx)
 		}
 		if err != nil {
 			return Row{}, fmt.Errorf("%s, %s, %s with a batch of %d: the process that measured it ended with: %w\n%s",
