@@ -48,9 +48,9 @@ backbone:
   vit: {patch: 8, width: 16, depth: 2, heads: 2}
 tasks:
   rotation: {weight: 1}
-  relative_position: {weight: 1}
-  patch_location: {weight: 1}
-  colorization: {weight: 1}
+  relative_position: {weight: 1, share: 0.75}
+  patch_location: {weight: 1, share: 0.5}
+  colorization: {weight: 1, share: 0.1}
 losses: {weighter: dwa}
 train: {epochs: 3, batch_size: 8}
 checkpoints: {every_steps: 2, keep: 2}

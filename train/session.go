@@ -174,7 +174,7 @@ func (s *session) openTrainer(ctx context.Context) error {
 func (s *session) buildTasks(ctx context.Context, t *Trainer) error {
 	for i, params := range s.job.Tasks {
 		task, err := params.New(pretext.Env{
-			Backbone: s.job.Backbone, Side: s.job.Data.Size, Batch: s.job.Train.BatchSize,
+			Backbone: s.job.Backbone, Side: s.job.Data.Size, Batch: params.TaskPictures(s.job.Train.BatchSize),
 			Augmentation: s.job.Data.Augmentation, Normalization: s.job.Data.Normalization(),
 			Seed: s.job.Train.Seed, Epochs: s.job.Train.Epochs,
 			Sample: func(n int) ([]data.Image, error) { return s.samplePictures(ctx, n) },
@@ -204,7 +204,11 @@ func (s *session) samplePictures(ctx context.Context, n int) ([]data.Image, erro
 }
 
 func (s *session) buildStep(t *Trainer) (err error) {
-	if t.plan, err = NewPlan(s.job.Backbone, t.tasks, s.job.Train.BatchSize); err != nil {
+	pictures := make([]int, len(t.tasks))
+	for i := range pictures {
+		pictures[i] = s.job.Tasks[i].TaskPictures(s.job.Train.BatchSize)
+	}
+	if t.plan, err = NewPlan(s.job.Backbone, t.tasks, pictures, s.job.Train.BatchSize); err != nil {
 		return err
 	}
 	if t.weighter, err = losses.New(s.job.Losses); err != nil {

@@ -71,7 +71,7 @@ func NewStep(parts StepParts) (*Step, error) {
 func (s *Step) applyBackbone(c *nn.Ctx, b backbone.Backbone, plan *Plan) ([]backbone.Features, error) {
 	var all []backbone.Features
 	for i, pass := range plan.Passes {
-		views := len(pass.Slots) * plan.batch
+		views := pass.Views()
 		in := passInputs{images: c.Input(fmt.Sprintf("pass%d.images", i), views*pass.Side*pass.Side, 3)}
 		if pass.Kept > 0 {
 			in.tokens = c.Input(fmt.Sprintf("pass%d.tokens", i), views*pass.Kept, 1)
@@ -80,7 +80,7 @@ func (s *Step) applyBackbone(c *nn.Ctx, b backbone.Backbone, plan *Plan) ([]back
 			in.positions = c.Input(fmt.Sprintf("pass%d.positions", i), views*pass.Tokens, 1)
 		}
 		features, err := b.Forward(c.Scope("backbone"), backbone.Input{
-			Images: in.images, Views: views, Side: pass.Side, Groups: plan.groups(pass),
+			Images: in.images, Views: views, Side: pass.Side, Groups: pass.groups(),
 			Kept: pass.Kept, Tokens: in.tokens, Positions: in.positions,
 		})
 		if err != nil {
@@ -95,10 +95,11 @@ func (s *Step) applyBackbone(c *nn.Ctx, b backbone.Backbone, plan *Plan) ([]back
 // buildTask hands a task the features of its views and adds its head and loss.
 func (s *Step) buildTask(c *nn.Ctx, plan *Plan, t int, task pretext.Task, features []backbone.Features) (pretext.Output, error) {
 	var views []backbone.Features
-	for _, at := range plan.places[t] {
-		views = append(views, features[at.pass].Rows(c, at.slot*plan.batch, (at.slot+1)*plan.batch))
+	for v, at := range plan.places[t] {
+		from, to := plan.rows(t, v)
+		views = append(views, features[at.pass].Rows(c, from, to))
 	}
-	target := c.Input("target."+task.Name(), plan.batch, task.Spec().Target)
+	target := c.Input("target."+task.Name(), plan.pictures[t], task.Spec().Target)
 	output, err := task.Build(c.Scope("tasks."+task.Name()), views, target)
 	if err != nil {
 		return output, err

@@ -63,13 +63,13 @@ func newBenchStep(tb testing.TB, options kernel.Options, precision nn.Precision,
 	if err != nil {
 		tb.Fatal(err)
 	}
-	rotation := &pretext.RotationConfig{Common: pretext.Common{Weight: 1}, Copies: 1}
+	rotation := &pretext.RotationConfig{Common: pretext.Common{Weight: 1, Share: 1}, Copies: 1}
 	task, err := rotation.New(pretext.Env{Backbone: network, Side: 32, Batch: batch, Augmentation: data.DefaultAugmentation()})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tasks := []pretext.Task{task}
-	plan, err := NewPlan(network, tasks, batch)
+	plan, err := NewPlan(network, tasks, nil, batch)
 	if err != nil {
 		tb.Fatal(err)
 	}
