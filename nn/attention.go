@@ -20,9 +20,9 @@ func Attention(c *Ctx, qkv *G.Node, tokens, heads int) *G.Node {
 		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionForward(s, b.out, b.side[0].Float32(), b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "AttentionBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, out, in[0]}, saved: out, takesHalf: true, givesHalf: true, like: in[0],
+				kind: "AttentionBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, in[0]}, saved: out, takesHalf: true, givesHalf: true, like: in[0],
 				run: call(func(e *kernel.Engine, b *buffers) {
-					e.AttentionBackward(s, b.out, b.in[0], b.in[1], b.saved[0].Float32(), b.in[2])
+					e.AttentionBackward(s, b.out, b.in[0], b.saved[0].Float32(), b.in[1])
 				}),
 			})}
 		},

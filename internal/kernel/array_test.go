@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -170,7 +171,7 @@ func halfCases() []halfCase {
 			[]int{views * tokens * 3 * heads * dim}, func(e *Engine, in, out []Array) {
 				lse, y := scratch(views*heads*tokens), F32(scratch(views*tokens*heads*dim))
 				e.AttentionForward(attention, y, lse, in[0])
-				e.AttentionBackward(attention, out[0], in[1], y, lse, in[0])
+				e.AttentionBackward(attention, out[0], in[1], lse, in[0])
 			}},
 	}
 }
@@ -192,7 +193,8 @@ func TestHalfStorage(t *testing.T) {
 				c.run(e, wides, gotWide)
 				for i := range c.results {
 					_, want := rounded(gotWide[i].f32)
-					if c.name == "BatchNormBackward" { // reads back one of its results, which was rounded
+					// Attention rounds its probabilities, and this one reads back a result that it rounded.
+					if strings.HasPrefix(c.name, "Attention") || c.name == "BatchNormBackward" {
 						closeTo(t, float32sOf(gotHalf[i]), want, 0.02)
 						continue
 					}

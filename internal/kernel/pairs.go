@@ -125,7 +125,12 @@ func (s *source) fillRight(u *productUnit, own *workerScratch, dst []float32, st
 // turned serves a right operand whose columns lie in memory as rows, such as weights: the sum runs along them.
 func (s *source) turned(u *productUnit, own *workerScratch, dst []float32, stride, from, to, colFrom, colTo int) {
 	cols, words := colTo-colFrom, to-from
-	along := source{matrix: s.matrix.transposed(), k: s.k}
+	along := u.leftSource(s.matrix.transposed(), s.k)
+	if along.inPlace {
+		rows := along.wordsInPlace(u, colFrom, from)
+		u.transpose(dst, stride, rows.data, rows.rowStride, cols, words)
+		return
+	}
 	room := u.padded(words)
 	own.turned = grown(own.turned, cols*room)
 	along.roundRows(u, own, own.turned, room, colFrom, colTo, from, to)
