@@ -176,10 +176,18 @@ func pairPortable(dst, low, high []float32) {
 	}
 }
 
-func pairHalvesPortable(dst []float32, low, high []BFloat16) {
-	low, high = low[:len(dst)], high[:len(dst)]
-	for i := range dst {
-		dst[i] = word(low[i], high[i])
+func pairHalvesPortable(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int) {
+	for i := range rows {
+		low, high := src[2*i*srcStride:][:cols], src[(2*i+1)*srcStride:][:cols]
+		for j, v := range low {
+			dst[i*dstStride+j] = word(v, high[j])
+		}
+	}
+}
+
+func narrowRowsPortable(dst []BFloat16, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := range rows {
+		narrowPortable(dst[i*dstStride:][:cols], src[i*srcStride:])
 	}
 }
 

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,9 +86,10 @@ func TestConversions(t *testing.T) {
 			v.pair(wide, low, high)
 			pairPortable(wantWide, low, high)
 			sameBits(t, "pair", wide, wantWide)
+			v.narrow(half, low)
 			above := make([]BFloat16, n)
 			v.narrow(above, high)
-			v.pairHalves(wide, half, above)
+			v.pairHalves(wide, n, append(slices.Clone(half), above...), n, 1, n)
 			sameBits(t, "pairHalves", wide, wantWide)
 		})
 	})

@@ -50,13 +50,10 @@ func (w *headWork) product(c []float32, stride int, a, b Operand, n, k int) {
 
 // result moves a [Tokens, HeadDim] matrix from scratch to where it belongs.
 func (w *headWork) result(to Operand, from []float32) {
-	for t := range w.Tokens {
-		row := from[t*w.dim:][:w.HeadDim]
-		if to.Data.Half() {
-			w.engine.vector.narrow(to.Data.bf16[t*to.RowStride:][:w.HeadDim], row)
-		} else {
-			copy(to.Data.f32[t*to.RowStride:], row)
-		}
+	if to.Data.Half() {
+		w.engine.vector.narrowRows(to.Data.bf16, to.RowStride, from, w.dim, w.Tokens, w.HeadDim)
+	} else {
+		w.engine.product.copyMatrix(to.Data.f32, to.RowStride, from, w.dim, w.Tokens, w.HeadDim)
 	}
 }
 

@@ -26,21 +26,31 @@ loop1_end:
 	VZEROUPPER
 	RET
 
-// func narrowAVX2(dst *BFloat16, src *float32, vectors int)
+// func narrowAVX2(dst *BFloat16, dstStride int, src *float32, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX2
-TEXT ·narrowAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
+TEXT ·narrowAVX2(SB), NOSPLIT, $0-48
 	VMOVUPS all_00007fff<>+0(SB), Y0
 	VMOVUPS all_00000001<>+0(SB), Y1
 	VMOVUPS all_00400000<>+0(SB), Y2
-	MOVQ    vectors+16(FP), DX
-	XORQ    BX, BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+16(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	SHLQ    $0x01, DX
+	SHLQ    $0x02, BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    vectors+40(FP), DI
 
 loop1_row:
-	TESTQ     DX, DX
-	JLE       loop1_end
-	VMOVUPS   (CX)(BX*4), Y3
+	TESTQ SI, SI
+	JLE   loop1_end
+	XORQ  R8, R8
+	MOVQ  DI, R9
+
+loop2_row:
+	TESTQ     R9, R9
+	JLE       loop2_end
+	VMOVUPS   (CX)(R8*4), Y3
 	VCMPPS    $0x03, Y3, Y3, Y4
 	VPSRLD    $0x10, Y3, Y5
 	VANDPS    Y1, Y5, Y5
@@ -51,10 +61,16 @@ loop1_row:
 	VPSRLD    $0x10, Y6, Y6
 	VPACKUSDW Y6, Y6, Y6
 	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (AX)(BX*2)
-	ADDQ      $0x08, BX
-	DECQ      DX
-	JMP       loop1_row
+	VMOVDQU   X6, (AX)(R8*2)
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JMP       loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ DX, AX
+	DECQ SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER
@@ -175,27 +191,43 @@ DATA all_ffff0000<>+56(SB)/4, $0xffff0000
 DATA all_ffff0000<>+60(SB)/4, $0xffff0000
 GLOBL all_ffff0000<>(SB), RODATA|NOPTR, $64
 
-// func pairHalvesAVX2(dst *float32, low *BFloat16, high *BFloat16, vectors int)
+// func pairHalvesAVX2(dst *float32, dstStride int, src *BFloat16, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX2
-TEXT ·pairHalvesAVX2(SB), NOSPLIT, $0-32
+TEXT ·pairHalvesAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
-	MOVQ low+8(FP), CX
-	MOVQ high+16(FP), DX
-	MOVQ vectors+24(FP), BX
-	XORQ SI, SI
+	MOVQ src+16(FP), CX
+	MOVQ dstStride+8(FP), DX
+	MOVQ srcStride+24(FP), BX
+	SHLQ $0x02, DX
+	SHLQ $0x01, BX
+	MOVQ rows+32(FP), SI
+	MOVQ vectors+40(FP), DI
 
 loop1_row:
-	TESTQ     BX, BX
-	JLE       loop1_end
-	VPMOVZXWD (CX)(SI*2), Y0
-	VPMOVZXWD (DX)(SI*2), Y1
+	TESTQ SI, SI
+	JLE   loop1_end
+	XORQ  R8, R8
+	MOVQ  DI, R9
+
+loop2_row:
+	TESTQ     R9, R9
+	JLE       loop2_end
+	LEAQ      (CX)(BX*1), R10
+	VPMOVZXWD (CX)(R8*2), Y0
+	VPMOVZXWD (R10)(R8*2), Y1
 	VPSLLD    $0x10, Y1, Y1
-	VANDPS    all_ffff0000<>+0(SB), Y1, Y1
 	VPOR      Y0, Y1, Y1
-	VMOVUPS   Y1, (AX)(SI*4)
-	ADDQ      $0x08, SI
-	DECQ      BX
-	JMP       loop1_row
+	VMOVUPS   Y1, (AX)(R8*4)
+	ADDQ      $0x08, R8
+	DECQ      R9
+	JMP       loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ DX, AX
+	DECQ SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER
@@ -223,21 +255,31 @@ loop1_end:
 	VZEROUPPER
 	RET
 
-// func narrowAVX512(dst *BFloat16, src *float32, vectors int)
+// func narrowAVX512(dst *BFloat16, dstStride int, src *float32, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX512F
-TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
+TEXT ·narrowAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_00007fff<>+0(SB), Z0
 	VMOVUPS all_00000001<>+0(SB), Z1
 	VMOVUPS all_00400000<>+0(SB), Z2
-	MOVQ    vectors+16(FP), DX
-	XORQ    BX, BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+16(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	SHLQ    $0x01, DX
+	SHLQ    $0x02, BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    vectors+40(FP), DI
 
 loop1_row:
-	TESTQ   DX, DX
-	JLE     loop1_end
-	VMOVUPS (CX)(BX*4), Z3
+	TESTQ SI, SI
+	JLE   loop1_end
+	XORQ  R8, R8
+	MOVQ  DI, R9
+
+loop2_row:
+	TESTQ   R9, R9
+	JLE     loop2_end
+	VMOVUPS (CX)(R8*4), Z3
 	VCMPPS  $0x03, Z3, Z3, K1
 	VPSRLD  $0x10, Z3, Z4
 	VPANDD  Z1, Z4, Z4
@@ -246,10 +288,16 @@ loop1_row:
 	VPORD   Z2, Z3, Z3
 	VMOVAPS Z3, K1, Z5
 	VPSRLD  $0x10, Z5, Z5
-	VPMOVDW Z5, (AX)(BX*2)
-	ADDQ    $0x10, BX
-	DECQ    DX
-	JMP     loop1_row
+	VPMOVDW Z5, (AX)(R8*2)
+	ADDQ    $0x10, R8
+	DECQ    R9
+	JMP     loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ DX, AX
+	DECQ SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER
@@ -298,27 +346,43 @@ loop1_end:
 	VZEROUPPER
 	RET
 
-// func pairHalvesAVX512(dst *float32, low *BFloat16, high *BFloat16, vectors int)
+// func pairHalvesAVX512(dst *float32, dstStride int, src *BFloat16, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX512F
-TEXT ·pairHalvesAVX512(SB), NOSPLIT, $0-32
+TEXT ·pairHalvesAVX512(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
-	MOVQ low+8(FP), CX
-	MOVQ high+16(FP), DX
-	MOVQ vectors+24(FP), BX
-	XORQ SI, SI
+	MOVQ src+16(FP), CX
+	MOVQ dstStride+8(FP), DX
+	MOVQ srcStride+24(FP), BX
+	SHLQ $0x02, DX
+	SHLQ $0x01, BX
+	MOVQ rows+32(FP), SI
+	MOVQ vectors+40(FP), DI
 
 loop1_row:
-	TESTQ     BX, BX
-	JLE       loop1_end
-	VPMOVZXWD (CX)(SI*2), Z0
-	VPMOVZXWD (DX)(SI*2), Z1
+	TESTQ SI, SI
+	JLE   loop1_end
+	XORQ  R8, R8
+	MOVQ  DI, R9
+
+loop2_row:
+	TESTQ     R9, R9
+	JLE       loop2_end
+	LEAQ      (CX)(BX*1), R10
+	VPMOVZXWD (CX)(R8*2), Z0
+	VPMOVZXWD (R10)(R8*2), Z1
 	VPSLLD    $0x10, Z1, Z1
-	VPANDD    all_ffff0000<>+0(SB), Z1, Z1
 	VPORD     Z0, Z1, Z1
-	VMOVUPS   Z1, (AX)(SI*4)
-	ADDQ      $0x10, SI
-	DECQ      BX
-	JMP       loop1_row
+	VMOVUPS   Z1, (AX)(R8*4)
+	ADDQ      $0x10, R8
+	DECQ      R9
+	JMP       loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ DX, AX
+	DECQ SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER

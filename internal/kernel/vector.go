@@ -17,9 +17,12 @@ const maxBlockRows = 256
 type innerLoops struct {
 	widen  func(dst []float32, src []BFloat16)
 	narrow func(dst []BFloat16, src []float32)
-	// pair and pairHalves make a row of words, each of two bf16: an element of low in the lower half, one of high above.
+	// narrowRows rounds a rows×cols matrix.
+	narrowRows func(dst []BFloat16, dstStride int, src []float32, srcStride, rows, cols int)
+	// pair makes a row of words, each of two bf16: an element of low in the lower half, one of high above. pairHalves
+	// makes that many rows of words, row i of rows 2i and 2i+1 of src.
 	pair       func(dst, low, high []float32)
-	pairHalves func(dst []float32, low, high []BFloat16)
+	pairHalves func(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int)
 
 	add          func(dst, a, b []float32)
 	scale        func(dst, a []float32, factor float32)
@@ -58,7 +61,7 @@ type innerLoops struct {
 // portableLoops are the plain Go bodies: the family of CPUs without assembly, and what the assembly is tested beside.
 func portableLoops() innerLoops {
 	return innerLoops{
-		widen: widenPortable, narrow: narrowPortable, pair: pairPortable, pairHalves: pairHalvesPortable,
+		widen: widenPortable, narrow: narrowPortable, narrowRows: narrowRowsPortable, pair: pairPortable, pairHalves: pairHalvesPortable,
 		add: addPortable, scale: scalePortable, relu: reluPortable, reluBackward: reluBackwardPortable,
 		gelu: geluPortable, geluBackward: geluBackwardPortable,
 		sum: sumPortable, sumSquares: sumSquaresPortable, finite: finitePortable, dot: dotPortable, combine: combinePortable,
