@@ -28,6 +28,7 @@ type graph struct {
 	serial      uint32
 	batchNorms  []*batchNorm
 	precision   Precision
+	recompute   bool
 	half        map[*G.Node]bool    // stored as bf16
 	wide        map[*G.Node]*G.Node // their float32 copies, where some operation needs one
 	engine      *kernel.Engine      // runs operations inside gorgonia's tape machine; see operation.Do

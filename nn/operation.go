@@ -80,6 +80,8 @@ type definition struct {
 	view *view
 	// parts, if set, makes the operation a sum of row ranges, which the planner takes apart.
 	parts *partition
+	// cheap says that the output costs less to compute again than to keep, for graphs that recompute.
+	cheap bool
 	// backward returns the gradients of the first inputs; the others are not differentiable. With fixed set, a path
 	// of gradients through the operation is an error; with neither, gradients end here.
 	backward func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node

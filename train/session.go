@@ -220,7 +220,7 @@ func (s *session) buildStep(t *Trainer) (err error) {
 	}
 	t.step, err = NewStep(StepParts{
 		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks, Weighter: t.weighter, Terms: terms, Plan: t.plan,
-		Precision: s.precision(),
+		Precision: s.precision(), Recompute: s.job.Train.Recompute,
 	})
 	return err
 }

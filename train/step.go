@@ -39,12 +39,14 @@ type StepParts struct {
 	Plan     *Plan
 	// Precision of activations; empty is nn.Float32.
 	Precision nn.Precision
+	Recompute bool // see nn.Ctx.SetRecompute
 }
 
 // NewStep builds and compiles the training graph. Building it declares the parameters in the store.
 func NewStep(parts StepParts) (*Step, error) {
 	c := nn.NewCtx(parts.Store, true)
 	c.SetPrecision(cmp.Or(parts.Precision, nn.Float32))
+	c.SetRecompute(parts.Recompute)
 	s := &Step{}
 	features, err := s.applyBackbone(c, parts.Backbone, parts.Plan)
 	if err != nil {

@@ -118,13 +118,16 @@ func BenchmarkAttention(b *testing.B) {
 	for _, s := range []AttentionShape{{64, 65, 3, 64}, {32, 65, 6, 32}, {4, 197, 6, 64}} {
 		n := s.Views * s.Tokens * s.Heads * s.HeadDim
 		qkv, dqkv, out, dout, lse := benchValues(3*n), make([]float32, 3*n), make([]float32, n), benchValues(n), make([]float32, s.Views*s.Heads*s.Tokens)
-		name := fmt.Sprintf("tokens=%d,dim=%d", s.Tokens, s.HeadDim)
-		b.Run(name+"/forward", func(b *testing.B) {
-			benchmark(b, n*s.Tokens/2, 2, func(e *Engine) { e.AttentionForward(s, F32(out), lse, F32(qkv)) })
-		})
-		b.Run(name+"/backward", func(b *testing.B) {
-			benchmark(b, n*s.Tokens/2, 5, func(e *Engine) { e.AttentionBackward(s, F32(dqkv), F32(dout), lse, F32(qkv)) })
-		})
+		for storage, array := range storages {
+			name := fmt.Sprintf("tokens=%d,dim=%d/%s", s.Tokens, s.HeadDim, storage)
+			q, dq, y, dy := array(qkv), array(dqkv), array(out), array(dout)
+			b.Run(name+"/forward", func(b *testing.B) {
+				benchmark(b, n*s.Tokens/2, 2, func(e *Engine) { e.AttentionForward(s, y, lse, q) })
+			})
+			b.Run(name+"/backward", func(b *testing.B) {
+				benchmark(b, n*s.Tokens/2, 5, func(e *Engine) { e.AttentionBackward(s, dq, dy, lse, q) })
+			})
+		}
 	}
 }
 
