@@ -45,6 +45,7 @@ type benchStep struct {
 	engine    *kernel.Engine
 	optimizer *Optimizer
 	batch     *Batch
+	store     *nn.Store
 	count     int
 }
 
@@ -87,7 +88,7 @@ func newBenchStep(tb testing.TB, options kernel.Options, precision nn.Precision,
 	}
 	config := DefaultOptimizerConfig()
 	config.Name = optimizer
-	s := &benchStep{step: step, engine: engine, optimizer: NewOptimizer(config, store), batch: plan.NewBatch(tasks)}
+	s := &benchStep{step: step, store: store, engine: engine, optimizer: NewOptimizer(config, store), batch: plan.NewBatch(tasks)}
 	noise := random.New(1, "benchmark")
 	for i := range s.batch.Passes[0].Pixels {
 		s.batch.Passes[0].Pixels[i] = float32(noise.NormFloat64())

@@ -1,7 +1,10 @@
 package train
 
 import (
+	"fmt"
 	"math"
+	"os"
+	"runtime/debug"
 	"slices"
 	"testing"
 
@@ -41,6 +44,71 @@ func TestStepAllocatesNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestStepDoesNotDependOnWorkers: the gradients of whole steps have the same bits for any number of threads, in every
+// family and precision.
+func TestStepDoesNotDependOnWorkers(t *testing.T) {
+	vit := &backbone.ViTConfig{Patch: 8, Width: 48, Depth: 2, Heads: 2, MLPRatio: 4, ClassToken: true, Pooling: "class", Positions: "learned"}
+	for _, model := range []struct {
+		architecture string
+		params       any
+	}{{"vit_tiny", vit}, {"resnet18", &backbone.ResNetConfig{Stem: "small", Width: 8}}} {
+		for _, family := range kernel.Families() {
+			for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+				t.Run(fmt.Sprintf("%s/%s/%s", model.architecture, family, precision), func(t *testing.T) {
+					var first []float32
+					for _, workers := range []int{1, 2, 3, 5} {
+						s := newBenchStep(t, kernel.Options{Family: family, Workers: workers}, precision, model.architecture, model.params, 8, "adamw")
+						s.run(t)
+						s.run(t)
+						if first == nil {
+							first = slices.Clone(s.store.Gradients())
+						}
+						if !slices.Equal(first, s.store.Gradients()) {
+							t.Fatalf("the gradients differ between 1 and %d workers", workers)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestMemoryStaysFlat watches the resident memory over 2,000 steps. It takes a while: set SLOW_TESTS to run it.
+func TestMemoryStaysFlat(t *testing.T) {
+	if os.Getenv("SLOW_TESTS") == "" {
+		t.Skip("2,000 steps take a while: set SLOW_TESTS to run them")
+	}
+	vit := &backbone.ViTConfig{Patch: 8, Width: 48, Depth: 2, Heads: 2, MLPRatio: 4, ClassToken: true, Pooling: "class", Positions: "learned"}
+	for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+		s := newBenchStep(t, kernel.Options{}, precision, "vit_tiny", vit, 16, "adamw")
+		for range 200 {
+			s.run(t)
+		}
+		before := residentBytes(t)
+		for range 2000 {
+			s.run(t)
+		}
+		if after := residentBytes(t); after > before+4<<20 {
+			t.Errorf("%s: %d bytes are resident after 200 steps and %d after 2,200", precision, before, after)
+		}
+	}
+}
+
+// residentBytes is the process's resident memory after a garbage collection.
+func residentBytes(t *testing.T) int {
+	t.Helper()
+	debug.FreeOSMemory()
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("resident memory is read from /proc, which is not here")
+	}
+	var size, resident int
+	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
+		t.Fatal(err)
+	}
+	return resident * os.Getpagesize()
 }
 
 // TestAShareOfABatchIsASmallerBatch: a task that looks at three of five pictures has, bit for bit, the loss and the
