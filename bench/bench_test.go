@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +33,7 @@ func TestFLOPs(t *testing.T) {
 	for name, want := range map[string]float64{
 		"vit_t4_32": 2.19e9, "resnet18_c": 3.33e9, "vit_s16_224": 27.5e9, "resnet50": 24.3e9, "vit_t16_96": 1.24e9,
 	} {
-		spec := Spec{Model: name, Mode: Train, Precision: Float32, Batch: 2}
+		spec := Spec{Model: name, Mode: Train, Precision: nn.Float32, Batch: 2}
 		predicted, err := spec.predict()
 		if err != nil {
 			t.Fatal(err)
@@ -55,11 +54,11 @@ func TestFLOPs(t *testing.T) {
 
 // TestPretextCostsItsViews holds four tasks against their views: five of ViT-Tiny/4, and small heads.
 func TestPretextCostsItsViews(t *testing.T) {
-	one, err := Spec{Model: "vit_t4_32", Mode: Train, Precision: Float32, Batch: 2}.predict()
+	one, err := Spec{Model: "vit_t4_32", Mode: Train, Precision: nn.Float32, Batch: 2}.predict()
 	if err != nil {
 		t.Fatal(err)
 	}
-	five, err := Spec{Model: "pretext", Mode: Train, Precision: Float32, Batch: 2}.predict()
+	five, err := Spec{Model: "pretext", Mode: Train, Precision: nn.Float32, Batch: 2}.predict()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +73,7 @@ func TestSpecs(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Every model trains and, but for pretext, makes features, in every precision that there is.
-	if want := (2*len(Models()) - 1) * len(Available()); len(all) != want {
+	if want := (2*len(Models()) - 1) * len(PrecisionNames()); len(all) != want {
 		t.Errorf("%d rows, want %d", len(all), want)
 	}
 	some, err := options(func(o *Options) {
@@ -83,7 +82,7 @@ func TestSpecs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Spec{{Model: "vit_t4_32", Mode: Train, Precision: Float32, Batch: 3, Threads: 2, Seconds: 1}}
+	want := []Spec{{Model: "vit_t4_32", Mode: Train, Precision: nn.Float32, Batch: 3, Threads: 2, Seconds: 1}}
 	if diff := cmp.Diff(want, some); diff != "" {
 		t.Error(diff)
 	}
@@ -129,38 +128,25 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
-// TestUnavailablePrecision asks for what this build does not compute in, if there is such a precision.
-func TestUnavailablePrecision(t *testing.T) {
-	for _, name := range PrecisionNames() {
-		if slices.Contains(Available(), name) {
-			continue
-		}
-		_, err := options(func(o *Options) { o.Precisions = []string{name} }).Specs()
-		if err == nil || !strings.Contains(err.Error(), name+" not available") {
-			t.Errorf("%s: the error is %v", name, err)
-		}
-		if _, err := Measure(t.Context(), Spec{Model: "vit_t4_32", Mode: Train, Precision: Precision(name), Batch: 1, Seconds: 1}); err == nil {
-			t.Errorf("%s was measured", name)
-		}
-	}
-}
-
 // small is a row that takes a moment.
 func small(mode Mode) Spec {
 	return Spec{
-		Model: "vit_t4_32", Variant: Variant{Side: 8, Width: 32, Depth: 2, Heads: 2}, Mode: mode, Precision: Float32, Batch: 4, Threads: 2,
+		Model: "vit_t4_32", Variant: Variant{Side: 8, Width: 32, Depth: 2, Heads: 2}, Mode: mode, Precision: nn.Float32, Batch: 4, Threads: 2,
 		Seconds: 0.01, Profile: true,
 	}
 }
 
 func TestMeasure(t *testing.T) {
-	for _, mode := range []Mode{Train, Features} {
-		t.Run(string(mode), func(t *testing.T) {
-			row, err := Measure(t.Context(), small(mode))
+	half := small(Train)
+	half.Precision = nn.BFloat16
+	for _, spec := range []Spec{small(Train), small(Features), half} {
+		mode := spec.Mode
+		t.Run(string(mode)+"/"+string(spec.Precision), func(t *testing.T) {
+			row, err := Measure(t.Context(), spec)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if row.Model != "vit_t4_32" || row.Mode != mode || row.Precision != Float32 || row.Batch != 4 || row.Threads != 2 || row.Kernels == "" || row.Variant.Width != 32 {
+			if row.Model != "vit_t4_32" || row.Mode != mode || row.Precision != spec.Precision || row.Batch != 4 || row.Threads != 2 || row.Kernels == "" || row.Variant.Width != 32 {
 				t.Errorf("the row does not say what was measured: %+v", row)
 			}
 			if !(row.ImagesPerSecond > 0) || !(row.ShareOfPeak > 0) || row.ShareOfPeak > 1 || row.Steps < leastSteps || row.PeakRSSBytes < row.ArenaBytes || row.ArenaBytes <= 0 {
@@ -208,8 +194,11 @@ func TestPredictionsOfRows(t *testing.T) {
 		if model.Side > 100 && testing.Short() {
 			continue
 		}
-		for _, mode := range []Mode{Train, Features} {
-			spec := Spec{Model: model.Name, Mode: mode, Precision: Float32, Batch: 2}
+		for _, spec := range []Spec{
+			{Mode: Train, Precision: nn.Float32}, {Mode: Features, Precision: nn.Float32},
+			{Mode: Train, Precision: nn.BFloat16}, {Mode: Features, Precision: nn.BFloat16},
+		} {
+			spec.Model, spec.Batch = model.Name, 2
 			predicted, err := spec.predict()
 			if err != nil {
 				t.Fatal(err)
@@ -219,10 +208,10 @@ func TestPredictionsOfRows(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, want := predicted.memory.Arena, int64(step.ArenaBytes()); got != want {
-				t.Errorf("%s, %s: predicted an arena of %d bytes, it has %d", model.Name, mode, got, want)
+				t.Errorf("%s, %s, %s: predicted an arena of %d bytes, it has %d", model.Name, spec.Mode, spec.Precision, got, want)
 			}
 			if predicted.flops != step.FLOPs() {
-				t.Errorf("%s, %s: predicted %g FLOPs, the step has %g", model.Name, mode, predicted.flops, step.FLOPs())
+				t.Errorf("%s, %s, %s: predicted %g FLOPs, the step has %g", model.Name, spec.Mode, spec.Precision, predicted.flops, step.FLOPs())
 			}
 		}
 	}
@@ -236,7 +225,7 @@ func TestEveryModelRuns(t *testing.T) {
 	}
 	defer engine.Close()
 	for _, name := range []string{"vit_t4_32", "resnet18_c", "pretext"} {
-		step, err := Spec{Model: name, Mode: Train, Precision: Float32, Batch: 2}.newStep(engine)
+		step, err := Spec{Model: name, Mode: Train, Precision: nn.Float32, Batch: 2}.newStep(engine)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func vit(patch int) *backbone.ViTConfig {
 // positions, one without colour. Heads are as small as the tasks allow, because it is the trunk that is compared.
 func pretextTasks() []Task {
 	patches := pretext.PatchConfig{Side: 32, Jitter: 0.07, Colour: "grey", ColourRatio: 0.66, Shrink: 1. / 3, Standardise: true}
-	weight := func(w float64) pretext.Common { return pretext.Common{Weight: w} }
+	weight := func(w float64) pretext.Common { return pretext.Common{Weight: w, Share: 1} }
 	return []Task{
 		{"rotation", &pretext.RotationConfig{Common: weight(1), Copies: 1}},
 		{"relative_position", &pretext.RelativePositionConfig{

@@ -16,27 +16,27 @@ import (
 
 // Row is what was measured of one model.
 type Row struct {
-	Model           string    `json:"model"`
-	Variant         *Variant  `json:"variant,omitempty"`
-	Mode            Mode      `json:"mode"`
-	Precision       Precision `json:"precision"`
-	Batch           int       `json:"batch"`
-	Threads         int       `json:"threads"`
-	ImagesPerSecond float64   `json:"images_per_second"` // pictures, however many views each has
-	ViewsPerImage   float64   `json:"views_per_image"`
-	StepSeconds     float64   `json:"step_seconds"` // median of the undisturbed steps
-	Steps           int       `json:"steps"`        // that were timed
-	CleanSteps      int       `json:"clean_steps"`  // during which other processes took next to nothing
-	OtherCores      float64   `json:"other_cores"`  // that other processes kept busy meanwhile
-	Disturbed       bool      `json:"disturbed"`    // too much of that to believe the figures: measure again
-	FLOPsPerImage   float64   `json:"flops_per_image"`
-	PeakFLOPs       float64   `json:"peak_flops_per_second"` // of the registers, with these threads, at this precision
-	ShareOfPeak     float64   `json:"share_of_peak"`         // 0 to 1: FLOPs of the model over time, against the peak
-	ArenaBytes      int64     `json:"arena_bytes"`
-	PredictedBytes  int64     `json:"predicted_bytes"`
-	PeakRSSBytes    int64     `json:"peak_rss_bytes"` // of the process that measured this row and nothing else
-	Kernels         string    `json:"kernels"`
-	CPU             string    `json:"cpu"`
+	Model           string       `json:"model"`
+	Variant         *Variant     `json:"variant,omitempty"`
+	Mode            Mode         `json:"mode"`
+	Precision       nn.Precision `json:"precision"`
+	Batch           int          `json:"batch"`
+	Threads         int          `json:"threads"`
+	ImagesPerSecond float64      `json:"images_per_second"` // pictures, however many views each has
+	ViewsPerImage   float64      `json:"views_per_image"`
+	StepSeconds     float64      `json:"step_seconds"` // median of the undisturbed steps
+	Steps           int          `json:"steps"`        // that were timed
+	CleanSteps      int          `json:"clean_steps"`  // during which other processes took next to nothing
+	OtherCores      float64      `json:"other_cores"`  // that other processes kept busy meanwhile
+	Disturbed       bool         `json:"disturbed"`    // too much of that to believe the figures: measure again
+	FLOPsPerImage   float64      `json:"flops_per_image"`
+	PeakFLOPs       float64      `json:"peak_flops_per_second"` // of the registers, with these threads, at this precision
+	ShareOfPeak     float64      `json:"share_of_peak"`         // 0 to 1: FLOPs of the model over time, against the peak
+	ArenaBytes      int64        `json:"arena_bytes"`
+	PredictedBytes  int64        `json:"predicted_bytes"`
+	PeakRSSBytes    int64        `json:"peak_rss_bytes"` // of the process that measured this row and nothing else
+	Kernels         string       `json:"kernels"`
+	CPU             string       `json:"cpu"`
 
 	Profile []ProfileRow `json:"profile,omitempty"` // of one step, the longest first
 }
@@ -132,12 +132,16 @@ func (r *Row) time(ctx context.Context, spec Spec, step *Step, engine *kernel.En
 			return err
 		}
 	}
-	r.PeakFLOPs = engine.PeakFLOPs(peakTime)
+	peak := engine.PeakFLOPs
+	if spec.Precision == nn.BFloat16 {
+		peak = engine.PeakBFloat16FLOPs
+	}
+	r.PeakFLOPs = peak(peakTime)
 	times, err := timeSteps(ctx, step, spec.Seconds)
 	if err != nil {
 		return err
 	}
-	r.PeakFLOPs = max(r.PeakFLOPs, engine.PeakFLOPs(peakTime))
+	r.PeakFLOPs = max(r.PeakFLOPs, peak(peakTime))
 	r.Steps, r.CleanSteps, r.OtherCores = len(times.all), len(times.clean), times.otherCores
 	r.Disturbed = times.disturbed()
 	r.StepSeconds = times.median()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"pretrain/nn"
 	"pretrain/train"
 )
 
@@ -100,14 +101,14 @@ func taskNames() []string {
 // scalingBase is what all steps of Scale have in common. Of the options it takes Seconds, Threads, Kernels, MemoryLimit
 // and the first of Precisions.
 func (o Options) scalingBase() (Spec, error) {
-	precision := Float32
+	precision := nn.Float32
 	if len(o.Precisions) > 0 {
-		precision = Precision(o.Precisions[0])
+		precision = nn.Precision(o.Precisions[0])
 	}
 	if err := o.check(); err != nil {
 		return Spec{}, train.Usage(err)
 	}
-	if err := checkPrecisions([]string{string(precision)}); err != nil {
+	if err := known("--precisions", "precision", []string{string(precision)}, PrecisionNames()); err != nil {
 		return Spec{}, train.Usage(err)
 	}
 	return Spec{Precision: precision, Threads: o.Threads, Seconds: o.Seconds, Kernels: o.Kernels}, nil

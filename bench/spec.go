@@ -41,7 +41,7 @@ type Spec struct {
 	Model     string        `json:"model"`
 	Variant   Variant       `json:"variant,omitzero"`
 	Mode      Mode          `json:"mode"`
-	Precision Precision     `json:"precision"`
+	Precision nn.Precision  `json:"precision"`
 	Batch     int           `json:"batch"`
 	Threads   int           `json:"threads"`
 	Seconds   float64       `json:"seconds"`
@@ -56,8 +56,8 @@ const largestBatch = 1 << 30
 // names, numbers out of range, batches that do not fit in memory. Features of a model with pretext tasks are those of
 // its backbone, which another row measures: that row is left out.
 func (o Options) Specs() ([]Spec, error) {
-	models, modes, precisions := orAll(o.Models, ModelNames()), orAll(o.Modes, ModeNames()), orAll(o.Precisions, Available())
-	if err := errors.Join(o.check(), known("--models", "model", models, ModelNames()), known("--modes", "mode", modes, ModeNames()), checkPrecisions(precisions)); err != nil {
+	models, modes, precisions := orAll(o.Models, ModelNames()), orAll(o.Modes, ModeNames()), orAll(o.Precisions, PrecisionNames())
+	if err := errors.Join(o.check(), known("--models", "model", models, ModelNames()), known("--modes", "mode", modes, ModeNames()), known("--precisions", "precision", precisions, PrecisionNames())); err != nil {
 		return nil, train.Usage(err)
 	}
 	var specs []Spec
@@ -71,7 +71,7 @@ func (o Options) Specs() ([]Spec, error) {
 				continue
 			}
 			for _, precision := range precisions {
-				specs = append(specs, o.spec(model, Mode(mode), Precision(precision)))
+				specs = append(specs, o.spec(model, Mode(mode), nn.Precision(precision)))
 			}
 		}
 	}
@@ -82,7 +82,7 @@ func (o Options) Specs() ([]Spec, error) {
 }
 
 // spec is a row of these options.
-func (o Options) spec(model Model, mode Mode, precision Precision) Spec {
+func (o Options) spec(model Model, mode Mode, precision nn.Precision) Spec {
 	spec := Spec{
 		Model: model.Name, Mode: mode, Precision: precision, Batch: o.Batch, Threads: o.Threads, Seconds: o.Seconds,
 		Kernels: o.Kernels, Profile: o.Profile,
@@ -132,20 +132,6 @@ func known(flag, what string, names, there []string) error {
 	return errors.Join(problems...)
 }
 
-// checkPrecisions reports precisions that do not exist and those that this build does not have.
-func checkPrecisions(names []string) error {
-	if err := known("--precisions", "precision", names, PrecisionNames()); err != nil {
-		return err
-	}
-	var problems []error
-	for _, name := range names {
-		if err := Precision(name).check(); err != nil {
-			problems = append(problems, fmt.Errorf("--precisions: %w", err))
-		}
-	}
-	return errors.Join(problems...)
-}
-
 // checkMemory plans every row before the first one runs.
 func (o Options) checkMemory(specs []Spec) error {
 	limit := memory.Limit{Bytes: o.MemoryLimit, Source: "the given limit"}
@@ -180,11 +166,11 @@ func (s Spec) predict() (prediction, error) {
 		return prediction{}, err
 	}
 	if s.Mode == Features {
-		network, err := model.networkIn(s.Precision)
+		network, err := model.network()
 		if err != nil {
 			return prediction{}, err
 		}
-		size, err := eval.SizeOf(network, s.Batch)
+		size, err := eval.SizeOf(network, s.Precision, s.Batch)
 		return prediction{featuresMemory(size), size.FLOPs}, err
 	}
 	parts, err := model.parts(s.Batch, s.Precision)

@@ -30,6 +30,7 @@ type Step struct {
 	views     int // of a training step
 	count     int // training steps done
 	update    time.Duration
+	gradients []float32
 	model     *eval.Model
 	pixels    []float32
 }
@@ -45,7 +46,7 @@ func (m Model) optimizerOf() train.OptimizerConfig {
 }
 
 // NewTraining makes a whole training step: forward, backward, optimizer. The engine is the caller's and must outlive it.
-func NewTraining(m Model, engine *kernel.Engine, precision Precision, batch int) (*Step, error) {
+func NewTraining(m Model, engine *kernel.Engine, precision nn.Precision, batch int) (*Step, error) {
 	parts, err := m.parts(batch, precision)
 	if err != nil {
 		return nil, err
@@ -56,20 +57,20 @@ func NewTraining(m Model, engine *kernel.Engine, precision Precision, batch int)
 		return nil, err
 	}
 	s.program = s.training.Program()
-	s.optimizer = train.NewOptimizer(m.optimizerOf(), parts.Store)
+	s.optimizer, s.gradients = train.NewOptimizer(m.optimizerOf(), parts.Store), parts.Store.Gradients()
 	s.buffers, err = fill(parts, m.Side, batch)
 	return s, err
 }
 
 // NewFeatures makes features as `pretrain extract` does: one vector of every layer for every picture.
-func NewFeatures(m Model, engine *kernel.Engine, precision Precision, batch int) (*Step, error) {
-	network, err := m.networkIn(precision)
+func NewFeatures(m Model, engine *kernel.Engine, precision nn.Precision, batch int) (*Step, error) {
+	network, err := m.network()
 	if err != nil {
 		return nil, err
 	}
 	s := &Step{Batch: batch, engine: engine, pixels: make([]float32, batch*m.Side*m.Side*3)}
 	norm := data.DefaultConfig().Normalization()
-	if s.model, err = eval.NewModel(network, nn.NewStore(seed), engine, norm, batch); err != nil {
+	if s.model, err = eval.NewModelIn(precision, network, nn.NewStore(seed), engine, norm, batch); err != nil {
 		return nil, err
 	}
 	noise := random.New(seed, "pixels")
@@ -80,17 +81,9 @@ func NewFeatures(m Model, engine *kernel.Engine, precision Precision, batch int)
 	return s, nil
 }
 
-// networkIn makes the backbone of a model to be computed in a precision.
-func (m Model) networkIn(precision Precision) (backbone.Backbone, error) {
-	if err := precision.check(); err != nil {
-		return nil, err
-	}
-	return m.network()
-}
-
 // parts are those of a training step, without store and engine.
-func (m Model) parts(batch int, precision Precision) (parts train.StepParts, err error) {
-	if parts.Backbone, err = m.networkIn(precision); err != nil {
+func (m Model) parts(batch int, precision nn.Precision) (parts train.StepParts, err error) {
+	if parts.Backbone, err = m.network(); err != nil {
 		return parts, err
 	}
 	if parts.Tasks, parts.Terms, err = m.tasks(parts.Backbone, batch); err != nil {
@@ -99,7 +92,8 @@ func (m Model) parts(batch int, precision Precision) (parts train.StepParts, err
 	if parts.Weighter, err = losses.New(losses.DefaultConfig()); err != nil {
 		return parts, err
 	}
-	parts.Plan, err = train.NewPlan(parts.Backbone, parts.Tasks, batch)
+	parts.Precision = precision
+	parts.Plan, err = train.NewPlan(parts.Backbone, parts.Tasks, nil, batch)
 	return parts, err
 }
 
@@ -177,6 +171,9 @@ const learningRate = 1e-6
 
 // FLOPs counts the multiplications and additions of the products of one Run; see nn.Cost.
 func (s *Step) FLOPs() float64 { return s.program.Cost().FLOPs }
+
+// Gradients are those of all parameters in the last training step; nil for features. The next Run overwrites them.
+func (s *Step) Gradients() []float32 { return s.gradients }
 
 // ArenaBytes is the memory of all intermediate results.
 func (s *Step) ArenaBytes() int { return s.program.ArenaBytes() }

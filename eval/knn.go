@@ -42,9 +42,9 @@ func (k KNN) Predict(engine *kernel.Engine, train Matrix, labels []int, test Mat
 		rows := min(block, test.Rows-from)
 		engine.MatMul(kernel.Product{
 			M: rows, N: train.Rows, K: train.Cols,
-			A: kernel.Operand{Data: queries.Data[from*train.Cols:], RowStride: train.Cols, ColStride: 1},
-			B: kernel.Operand{Data: reference.Data, RowStride: 1, ColStride: train.Cols},
-			C: similarities, CStride: train.Rows,
+			A: kernel.Operand{Data: kernel.F32(queries.Data[from*train.Cols:]), RowStride: train.Cols, ColStride: 1},
+			B: kernel.Operand{Data: kernel.F32(reference.Data), RowStride: 1, ColStride: train.Cols},
+			C: kernel.F32(similarities), CStride: train.Rows,
 		})
 		engine.Parallel(rows, func(_, i int) {
 			predicted[from+i] = k.vote(similarities[i*train.Rows:(i+1)*train.Rows], labels, classes)

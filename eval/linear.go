@@ -209,9 +209,9 @@ func (l *logistic) evaluate(gradient, x []float64, strength float64) float64 {
 	}
 	l.engine.MatMul(kernel.Product{
 		M: l.rows.Cols, N: l.classes, K: l.rows.Rows,
-		A: kernel.Operand{Data: l.rows.Data, RowStride: 1, ColStride: l.rows.Cols},
-		B: kernel.Operand{Data: logits, RowStride: l.classes, ColStride: 1},
-		C: l.product, CStride: l.classes,
+		A: kernel.Operand{Data: kernel.F32(l.rows.Data), RowStride: 1, ColStride: l.rows.Cols},
+		B: kernel.Operand{Data: kernel.F32(logits), RowStride: l.classes, ColStride: 1},
+		C: kernel.F32(l.product), CStride: l.classes,
 	})
 	n := float64(l.rows.Rows)
 	penalty := 0.0
@@ -237,9 +237,9 @@ func (l *logistic) logitsInto(out []float32, rows Matrix, x []float64) []float32
 	bias := len(x) - l.classes
 	l.engine.MatMul(kernel.Product{
 		M: rows.Rows, N: l.classes, K: rows.Cols,
-		A: kernel.Operand{Data: rows.Data, RowStride: rows.Cols, ColStride: 1},
-		B: kernel.Operand{Data: l.weights[:bias], RowStride: l.classes, ColStride: 1},
-		C: out, CStride: l.classes, Bias: l.weights[bias:],
+		A: kernel.Operand{Data: kernel.F32(rows.Data), RowStride: rows.Cols, ColStride: 1},
+		B: kernel.Operand{Data: kernel.F32(l.weights[:bias]), RowStride: l.classes, ColStride: 1},
+		C: kernel.F32(out), CStride: l.classes, Bias: l.weights[bias:],
 	})
 	return out
 }

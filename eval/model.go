@@ -28,8 +28,14 @@ type Model struct {
 // NewModel compiles the forward graph of a backbone for batches of the given number of pictures. Parameters that the
 // store does not know yet are declared and initialised, which makes the model a random network.
 func NewModel(b backbone.Backbone, store *nn.Store, engine *kernel.Engine, norm data.Normalization, batch int) (*Model, error) {
+	return NewModelIn(nn.Float32, b, store, engine, norm, batch)
+}
+
+// NewModelIn is NewModel in another precision. The vectors are float32 in every one.
+func NewModelIn(precision nn.Precision, b backbone.Backbone, store *nn.Store, engine *kernel.Engine, norm data.Normalization, batch int) (*Model, error) {
 	m := &Model{Backbone: b, Normalization: norm, store: store, engine: engine, batch: batch}
 	c := nn.NewCtx(store, false)
+	c.SetPrecision(precision)
 	if err := m.build(c); err != nil {
 		return nil, err
 	}
@@ -54,8 +60,9 @@ func (m *Model) build(c *nn.Ctx) error {
 }
 
 // SizeOf is what the model of a backbone takes for batches of that many pictures, found without allocating it.
-func SizeOf(b backbone.Backbone, batch int) (nn.Size, error) {
+func SizeOf(b backbone.Backbone, precision nn.Precision, batch int) (nn.Size, error) {
 	m, c := &Model{Backbone: b, batch: batch}, nn.NewCtx(nn.NewSketch(), false)
+	c.SetPrecision(precision)
 	if err := m.build(c); err != nil {
 		return nn.Size{}, err
 	}

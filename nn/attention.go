@@ -17,15 +17,14 @@ func Attention(c *Ctx, qkv *G.Node, tokens, heads int) *G.Node {
 	dim := s.Heads * s.HeadDim
 	product := 2 * float64(rows(qkv)) * float64(tokens) * float64(dim) // one of q·kᵀ and P·v
 	return c.apply(definition{
-		flops: 2 * product,
-		kind:  "Attention", shape: matrix(rows(qkv), dim), inputs: []*G.Node{qkv}, wrt: 1, side: []int{s.Views * s.Heads * s.Tokens},
-		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionForward(s, b.out, b.side[0], b.in[0]) }),
+		kind: "Attention", flops: 2 * product, shape: matrix(rows(qkv), dim), inputs: []*G.Node{qkv}, wrt: 1, side: []int{s.Views * s.Heads * s.Tokens}, takesHalf: true, givesHalf: true,
+		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionForward(s, b.out, b.side[0].Float32(), b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				flops: 4 * product, // the gradients of q, k, P and v; P is computed again, see Cost
-				kind:  "AttentionBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, out, in[0]}, saved: out,
+				// The gradients of q, k, P and v; P is computed again, see Cost.
+				kind: "AttentionBackward", flops: 4 * product, shape: in[0].Shape(), inputs: []*G.Node{grad, in[0]}, saved: out, takesHalf: true, givesHalf: true, like: in[0],
 				run: call(func(e *kernel.Engine, b *buffers) {
-					e.AttentionBackward(s, b.out, b.in[0], b.in[1], b.saved[0], b.in[2])
+					e.AttentionBackward(s, b.out, b.in[0], b.saved[0].Float32(), b.in[1])
 				}),
 			})}
 		},
@@ -40,9 +39,8 @@ func AttentionWeights(c *Ctx, qkv *G.Node, tokens, heads int) *G.Node {
 		return nil
 	}
 	return c.apply(definition{
-		flops: 2 * float64(rows(qkv)) * float64(tokens) * float64(s.Heads*s.HeadDim),
-		kind:  "AttentionWeights", shape: matrix(s.Views*s.Heads*s.Tokens, s.Tokens), inputs: []*G.Node{qkv},
-		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionWeights(s, b.out, b.in[0]) }),
+		kind: "AttentionWeights", flops: 2 * float64(rows(qkv)) * float64(tokens) * float64(s.Heads*s.HeadDim), shape: matrix(s.Views*s.Heads*s.Tokens, s.Tokens), inputs: []*G.Node{qkv}, takesHalf: true,
+		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionWeights(s, b.y(), b.in[0]) }),
 	})
 }
 
@@ -72,13 +70,13 @@ func PairScores(c *Ctx, q, k *G.Node, tokens, classes int) *G.Node {
 	return c.apply(definition{
 		kind: "PairScores", shape: matrix(views*tokens*tokens, classes), inputs: []*G.Node{q, k}, wrt: 2,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.PairScoresForward(b.out, b.in[0], b.in[1], views, tokens, classes, dim)
+			e.PairScoresForward(b.y(), b.f(0), b.f(1), views, tokens, classes, dim)
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			dq := c.apply(definition{
 				kind: "PairScoresBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, in[0], in[1]}, side: []int{in[1].DataSize()},
 				run: call(func(e *kernel.Engine, b *buffers) {
-					e.PairScoresBackward(b.out, b.side[0], b.in[0], b.in[1], b.in[2], views, tokens, classes, dim)
+					e.PairScoresBackward(b.y(), b.side[0].Float32(), b.f(0), b.f(1), b.f(2), views, tokens, classes, dim)
 				}),
 			})
 			return []*G.Node{dq, c.tap(dq, 0, rows(in[1]), cols(in[1]))}

@@ -100,9 +100,9 @@ func (l *batchNormLayer) inference(c *Ctx, inputs []*G.Node) *G.Node {
 	}
 	height := rows(l.x.Node)
 	return c.apply(definition{
-		kind: "BatchNormInference", name: l.name, shape: l.x.Node.Shape(), inputs: inputs, fixed: true, inPlace: overwritable(5, inputs),
+		kind: "BatchNormInference", name: l.name, shape: l.x.Node.Shape(), inputs: inputs, fixed: true, inPlace: overwritable(5, inputs), takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.BatchNormInference(b.out, b.in[0], optional(b.in, 5), b.in[1], b.in[2], b.in[3], b.in[4], height, l.width, BatchNormEpsilon, l.relu)
+			e.BatchNormInference(b.out, b.in[0], optional(b.in, 5), b.f(1), b.f(2), b.f(3), b.f(4), height, l.width, BatchNormEpsilon, l.relu)
 		}),
 	})
 }
@@ -113,9 +113,9 @@ func (l *batchNormLayer) training(c *Ctx, inputs []*G.Node) *G.Node {
 	statistics := len(l.groups) * l.width
 	return c.apply(definition{
 		kind: "BatchNorm", name: l.name, shape: l.x.Node.Shape(), inputs: inputs, wrt: len(inputs), side: []int{statistics, statistics},
-		inPlace: overwritable(3, inputs),
+		inPlace: overwritable(3, inputs), takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.BatchNormForward(b.out, b.side[0], b.side[1], b.in[0], optional(b.in, 3), b.in[1], b.in[2], l.groups, l.width, BatchNormEpsilon, l.relu)
+			e.BatchNormForward(b.out, b.side[0].Float32(), b.side[1].Float32(), b.in[0], optional(b.in, 3), b.f(1), b.f(2), l.groups, l.width, BatchNormEpsilon, l.relu)
 		}),
 		backward: l.backward,
 	})
@@ -132,9 +132,10 @@ func (l *batchNormLayer) backward(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.
 		inputs = append(inputs, out)
 	}
 	dx := c.apply(definition{
-		kind: "BatchNormBackward", name: l.name, shape: out.Shape(), inputs: inputs, saved: out, side: side, inPlace: inPlace,
+		kind: "BatchNormBackward", name: l.name, shape: out.Shape(), inputs: inputs, saved: out, side: side, sideLike: l.residual != nil, inPlace: inPlace,
+		takesHalf: true, givesHalf: true, like: in[0],
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.BatchNormBackward(b.out, optional(b.side, 2), b.side[0], b.side[1], b.in[0], b.in[3], b.in[1], b.in[2], b.saved[0], b.saved[1], l.groups, l.width, l.relu)
+			e.BatchNormBackward(b.out, optional(b.side, 2), b.side[0].Float32(), b.side[1].Float32(), b.in[0], optional(b.in, 3), b.in[1], b.f(2), b.saved[0].Float32(), b.saved[1].Float32(), l.groups, l.width, l.relu)
 		}),
 	})
 	gradients := []*G.Node{dx, c.tap(dx, 0, 1, l.width), c.tap(dx, 1, 1, l.width)}
@@ -152,10 +153,10 @@ func overwritable(residual int, inputs []*G.Node) []int {
 	return []int{0}
 }
 
-// optional is buffer i, or nil when there are fewer.
-func optional(all [][]float32, i int) []float32 {
+// optional is buffer i, or none when there are fewer.
+func optional(all []kernel.Array, i int) kernel.Array {
 	if i < len(all) {
 		return all[i]
 	}
-	return nil
+	return kernel.Array{}
 }

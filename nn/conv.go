@@ -63,7 +63,8 @@ func ConvInit(c *Ctx, name string, x Map, filters, size, stride, pad int, weight
 	height, width := s.OutHeight(), s.OutWidth()
 	return x.with(c.apply(definition{
 		kind: "Conv", name: name, shape: matrix(x.Views*height*width, filters), inputs: []*G.Node{x.Node, w}, wrt: 2,
-		run:      call(func(e *kernel.Engine, b *buffers) { e.ConvForward(s, b.out, b.in[0], b.in[1]) }),
+		takesHalf: x.Channels()%2 == 0, givesHalf: true, starts: true,
+		run:      call(func(e *kernel.Engine, b *buffers) { e.ConvForward(s, b.out, b.in[0], b.f(1)) }),
 		backward: convBackward(name, s),
 	}), height, width)
 }
@@ -73,12 +74,12 @@ func convBackward(name string, s kernel.ConvShape) func(*Ctx, []*G.Node, *G.Node
 	return func(c *Ctx, in []*G.Node, _, dy *G.Node) []*G.Node {
 		return []*G.Node{
 			c.apply(definition{
-				kind: "ConvBackwardInput", name: name, shape: in[0].Shape(), inputs: []*G.Node{dy, in[1]},
-				run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardInput(s, b.out, b.in[0], b.in[1]) }),
+				kind: "ConvBackwardInput", name: name, shape: in[0].Shape(), inputs: []*G.Node{dy, in[1]}, takesHalf: true, givesHalf: true, like: in[0],
+				run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardInput(s, b.out, b.in[0], b.f(1)) }),
 			}),
 			c.apply(definition{
-				kind: "ConvBackwardWeights", name: name, shape: in[1].Shape(), inputs: []*G.Node{dy, in[0]},
-				run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardWeights(s, b.out, b.in[0], b.in[1]) }),
+				kind: "ConvBackwardWeights", name: name, shape: in[1].Shape(), inputs: []*G.Node{dy, in[0]}, takesHalf: true,
+				run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardWeights(s, b.y(), b.in[0], b.in[1]) }),
 			}),
 		}
 	}
@@ -112,12 +113,12 @@ func MaxPool(c *Ctx, x Map, size, stride, pad int) Map {
 	height, width := s.OutHeight(), s.OutWidth()
 	shape := matrix(x.Views*height*width, s.Channels)
 	return x.with(c.apply(definition{
-		kind: "MaxPool", shape: shape, inputs: []*G.Node{x.Node}, wrt: 1, side: []int{shape.TotalSize()},
-		run: call(func(e *kernel.Engine, b *buffers) { e.MaxPoolForward(s, b.out, int32s(b.side[0]), b.in[0]) }),
+		kind: "MaxPool", shape: shape, inputs: []*G.Node{x.Node}, wrt: 1, side: []int{shape.TotalSize()}, takesHalf: true, givesHalf: true,
+		run: call(func(e *kernel.Engine, b *buffers) { e.MaxPoolForward(s, b.out, int32s(b.side[0].Float32()), b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "MaxPoolBackward", shape: in[0].Shape(), inputs: []*G.Node{grad}, saved: out,
-				run: call(func(e *kernel.Engine, b *buffers) { e.MaxPoolBackward(s, b.out, b.in[0], int32s(b.saved[0])) }),
+				kind: "MaxPoolBackward", shape: in[0].Shape(), inputs: []*G.Node{grad}, saved: out, takesHalf: true, givesHalf: true, like: in[0],
+				run: call(func(e *kernel.Engine, b *buffers) { e.MaxPoolBackward(s, b.out, b.in[0], int32s(b.saved[0].Float32())) }),
 			})}
 		},
 	}), height, width)
@@ -136,11 +137,11 @@ func MeanPool(c *Ctx, x *G.Node, views int) *G.Node {
 	}
 	width := cols(x)
 	return c.apply(definition{
-		kind: "MeanPool", shape: matrix(views, width), inputs: []*G.Node{x}, wrt: 1,
+		kind: "MeanPool", shape: matrix(views, width), inputs: []*G.Node{x}, wrt: 1, takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.MeanPoolForward(b.out, b.in[0], views, positions, width) }),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "MeanPoolBackward", shape: in[0].Shape(), inputs: []*G.Node{grad},
+				kind: "MeanPoolBackward", shape: in[0].Shape(), inputs: []*G.Node{grad}, takesHalf: true, givesHalf: true, like: in[0],
 				run: call(func(e *kernel.Engine, b *buffers) { e.MeanPoolBackward(b.out, b.in[0], views, positions, width) }),
 			})}
 		},
@@ -172,11 +173,11 @@ func Upsample(c *Ctx, x Map, factor int) Map {
 	g := upsampling{height: height, width: width, factor: factor, channels: channels}
 	return x.with(c.apply(definition{
 		kind: "Upsample", shape: matrix(x.Views*height*width, channels), inputs: []*G.Node{x.Node}, wrt: 1,
-		run: perItem(x.Views*height, func(b *buffers, line int) { g.forward(b.out, b.in[0], line) }),
+		run: perItem(x.Views*height, func(b *buffers, line int) { g.forward(b.y(), b.f(0), line) }),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
 				kind: "UpsampleBackward", shape: in[0].Shape(), inputs: []*G.Node{grad},
-				run: perItem(x.Views*x.Height, func(b *buffers, line int) { g.backward(b.out, b.in[0], line) }),
+				run: perItem(x.Views*x.Height, func(b *buffers, line int) { g.backward(b.y(), b.f(0), line) }),
 			})}
 		},
 	}), height, width)

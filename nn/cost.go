@@ -1,8 +1,12 @@
 package nn
 
-import G "gorgonia.org/gorgonia"
+import (
+	"slices"
 
-// floatBytes is the size of a number in memory.
+	G "gorgonia.org/gorgonia"
+)
+
+// floatBytes is the size of a float32 in memory.
 const floatBytes = 4
 
 // Cost is what an operation has to do at least, whatever the kernel that does it: the multiplications and additions of
@@ -30,40 +34,48 @@ func (p *plan) cost() Cost {
 // costOf is the cost of one call.
 func (p *plan) costOf(s step) Cost {
 	if s.part != wholeOperation {
-		return Cost{Bytes: s.op.parts.bytes(s.part, cols(s.node))}
+		return Cost{Bytes: p.bytesOfPart(s)}
 	}
-	numbers := elements(s.node)
+	bytes := elements(s.node) * p.widthOf(s.node)
 	for _, input := range s.op.data() {
-		numbers += elements(input)
+		bytes += elements(input) * p.widthOf(input)
 	}
-	for _, side := range p.sides[s.node] {
-		numbers += float64(side.size)
-	}
+	sides := p.sides[s.node]
 	if s.op.saved != nil {
-		for _, side := range p.sides[s.op.saved] {
-			numbers += float64(side.size)
-		}
+		sides = append(slices.Clone(sides), p.sides[s.op.saved]...)
 	}
-	return Cost{FLOPs: s.op.products(s.node), Bytes: numbers * floatBytes}
+	for _, side := range sides {
+		bytes += float64(side.words()) * floatBytes
+	}
+	return Cost{FLOPs: s.op.products(s.node), Bytes: bytes}
 }
 
-// bytes is what writing, or adding, one part of a sum moves; for the part clearing, the zeros.
-func (p *partition) bytes(part, width int) float64 {
-	moved := 0
-	if part == clearing {
-		for _, s := range p.unclaimed {
-			moved += s.to - s.from
-		}
-		return float64(moved) * float64(width) * floatBytes
+// widthOf is the bytes of a number of a node.
+func (p *plan) widthOf(n *G.Node) float64 {
+	if p.graph.half[n] {
+		return floatBytes / 2
 	}
-	for _, s := range p.segments[part] {
-		matrices := 2 // read the part, write the sum
-		if s.add {
-			matrices = 3 // and read the sum
+	return floatBytes
+}
+
+// bytesOfPart is what writing, or adding, one part of a sum moves; for the part clearing, the zeros.
+func (p *plan) bytesOfPart(s step) float64 {
+	sum, bytes := float64(cols(s.node))*p.widthOf(s.node), 0.0
+	if s.part == clearing {
+		for _, rows := range s.op.parts.unclaimed {
+			bytes += float64(rows.to-rows.from) * sum
 		}
-		moved += matrices * (s.to - s.from)
+		return bytes
 	}
-	return float64(moved) * float64(width) * floatBytes
+	part := float64(cols(s.node)) * p.widthOf(s.op.inputs[s.part])
+	for _, rows := range s.op.parts.segments[s.part] {
+		moved := part + sum // read the part, write the sum
+		if rows.add {
+			moved += sum // and read it
+		}
+		bytes += float64(rows.to-rows.from) * moved
+	}
+	return bytes
 }
 
 // products counts the multiplications and additions of an operation's products. For most kinds the shapes tell; the

@@ -49,7 +49,7 @@ func TestCosts(t *testing.T) {
 			},
 			map[string]nn.Cost{
 				"Attention":         {FLOPs: 2 * 2 * 5 * 5 * 4 * 6, Bytes: 4 * (m*3*dim + m*dim + m*heads)},
-				"AttentionBackward": {FLOPs: 4 * 2 * 5 * 5 * 4 * 6, Bytes: 4 * (2*m*3*dim + 2*m*dim + m*heads)},
+				"AttentionBackward": {FLOPs: 4 * 2 * 5 * 5 * 4 * 6, Bytes: 4 * (2*m*3*dim + m*dim + m*heads)},
 			},
 		},
 		"pair scores": { // 25 pairs of tokens, 3 classes of 4 channels
@@ -169,5 +169,23 @@ func TestSketchesAndStoresAreNotMixedUp(t *testing.T) {
 	c = nn.NewCtx(nn.NewStore(1), true)
 	if _, err := nn.SizeOf(c, nn.Sum(c, param(c, "x", 2, 2))); err == nil {
 		t.Error("a store with numbers was taken for a sketch")
+	}
+}
+
+// TestCostsOfBFloat16: activations take half the bytes, parameters and statistics do not.
+func TestCostsOfBFloat16(t *testing.T) {
+	const rows, in, out = 10, 12, 8
+	got := profileOf(t, func(c *nn.Ctx) *G.Node {
+		c.SetPrecision(nn.BFloat16)
+		x := nn.Linear(c, "a", c.Input("x", rows, in), in, false)
+		return nn.Sum(c, nn.Linear(c, "b", nn.LayerNorm(c, "norm", x), out, false))
+	}, map[string][]float32{"x": make([]float32, rows*in)})
+	for kind, want := range map[string]nn.Cost{
+		"LayerNorm":           {Bytes: 2*2*rows*in + 4*(2*in+2*rows)},
+		"LinearBackwardInput": {FLOPs: 2 * rows * in * out, Bytes: 2*rows*(in+out) + 4*in*out},
+	} {
+		if diff := cmp.Diff(want, got[kind]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
 	}
 }

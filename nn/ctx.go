@@ -27,7 +27,11 @@ type graph struct {
 	hashes      map[uint32]bool
 	serial      uint32
 	batchNorms  []*batchNorm
-	engine      *kernel.Engine // runs operations inside gorgonia's tape machine; see operation.Do
+	precision   Precision
+	recompute   bool
+	half        map[*G.Node]bool    // stored as bf16
+	wide        map[*G.Node]*G.Node // their float32 copies, where some operation needs one
+	engine      *kernel.Engine      // runs operations inside gorgonia's tape machine; see operation.Do
 }
 
 // leaf is a node without inputs: exactly one of its sources is set, or none for an input bound later.
@@ -48,6 +52,9 @@ func NewCtx(store *Store, training bool) *Ctx {
 		leaves:      map[*G.Node]*leaf{},
 		byName:      map[string]*G.Node{},
 		hashes:      map[uint32]bool{},
+		precision:   Float32,
+		half:        map[*G.Node]bool{},
+		wide:        map[*G.Node]*G.Node{},
 	}}
 }
 

@@ -24,11 +24,11 @@ func LinearInit(c *Ctx, name string, x *G.Node, out int, bias bool, weights Init
 	}
 	m, n, k := rows(x), out, cols(x)
 	return c.apply(definition{
-		kind: "Linear", name: name, shape: matrix(m, n), inputs: inputs, wrt: len(inputs),
+		kind: "Linear", name: name, shape: matrix(m, n), inputs: inputs, wrt: len(inputs), takesHalf: true, givesHalf: true, starts: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
 			p := kernel.Product{M: m, N: n, K: k, A: plain(b.in[0], k), B: transposed(b.in[1], k), C: b.out, CStride: n}
 			if bias {
-				p.Bias = b.in[2]
+				p.Bias = b.f(2)
 			}
 			e.MatMul(p)
 		}),
@@ -42,11 +42,11 @@ func linearBackward(name string, m, n, k int) func(*Ctx, []*G.Node, *G.Node, *G.
 	return func(c *Ctx, in []*G.Node, _, dy *G.Node) []*G.Node {
 		gradients := []*G.Node{
 			c.apply(definition{
-				kind: "LinearBackwardInput", name: name, shape: matrix(m, k), inputs: []*G.Node{dy, in[1]},
+				kind: "LinearBackwardInput", name: name, shape: matrix(m, k), inputs: []*G.Node{dy, in[1]}, takesHalf: true, givesHalf: true, like: in[0],
 				run: product(kernel.Product{M: m, N: k, K: n}, plain, n, plain, k),
 			}),
 			c.apply(definition{
-				kind: "LinearBackwardWeights", name: name, shape: matrix(n, k), inputs: []*G.Node{dy, in[0]},
+				kind: "LinearBackwardWeights", name: name, shape: matrix(n, k), inputs: []*G.Node{dy, in[0]}, takesHalf: true,
 				run: product(kernel.Product{M: n, N: k, K: m}, transposed, n, plain, k),
 			}),
 		}
@@ -86,7 +86,7 @@ func MatMul(c *Ctx, a, b *G.Node) *G.Node {
 }
 
 // product is the launcher of a product of two inputs of given widths, each read plain or transposed.
-func product(shape kernel.Product, readA func([]float32, int) kernel.Operand, widthA int, readB func([]float32, int) kernel.Operand, widthB int) launcher {
+func product(shape kernel.Product, readA func(kernel.Array, int) kernel.Operand, widthA int, readB func(kernel.Array, int) kernel.Operand, widthB int) launcher {
 	return call(func(e *kernel.Engine, b *buffers) {
 		p := shape
 		p.A, p.B, p.C, p.CStride = readA(b.in[0], widthA), readB(b.in[1], widthB), b.out, shape.N
@@ -101,16 +101,16 @@ func (c *Ctx) columnSums(name string, dy *G.Node) *G.Node {
 	}
 	height, width := rows(dy), cols(dy)
 	return c.apply(definition{
-		kind: "ColumnSums", name: name, shape: matrix(1, width), inputs: []*G.Node{dy},
-		run: call(func(e *kernel.Engine, b *buffers) { e.ColumnSums(b.out, b.in[0], height, width) }),
+		kind: "ColumnSums", name: name, shape: matrix(1, width), inputs: []*G.Node{dy}, takesHalf: true,
+		run: call(func(e *kernel.Engine, b *buffers) { e.ColumnSums(b.y(), b.in[0], height, width) }),
 	})
 }
 
 // plain reads a row-major matrix of the given width; transposed reads it as its transpose.
-func plain(data []float32, width int) kernel.Operand {
+func plain(data kernel.Array, width int) kernel.Operand {
 	return kernel.Operand{Data: data, RowStride: width, ColStride: 1}
 }
 
-func transposed(data []float32, width int) kernel.Operand {
+func transposed(data kernel.Array, width int) kernel.Operand {
 	return kernel.Operand{Data: data, RowStride: 1, ColStride: width}
 }

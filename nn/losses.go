@@ -19,16 +19,16 @@ func CrossEntropy(c *Ctx, logits, labels *G.Node) *G.Node {
 	return c.apply(definition{
 		kind: "CrossEntropy", inputs: []*G.Node{logits, labels}, wrt: 1, side: []int{m},
 		run: call(func(e *kernel.Engine, b *buffers) {
-			counted := countLabels(b.in[1], n)
-			e.CrossEntropyForward(b.side[0], b.in[0], b.in[1], m, n)
-			b.out[0] = ratio(float32(e.Sum(b.side[0])), counted)
+			counted := countLabels(b.f(1), n)
+			e.CrossEntropyForward(b.side[0].Float32(), b.f(0), b.f(1), m, n)
+			b.y()[0] = ratio(float32(e.Sum(b.side[0].Float32())), counted)
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
 				kind: "CrossEntropyBackward", shape: matrix(m, n), inputs: []*G.Node{in[0], in[1], grad}, inPlace: []int{0},
 				run: call(func(e *kernel.Engine, b *buffers) {
-					scale := ratio(b.in[2][0], countLabels(b.in[1], n))
-					e.CrossEntropyBackward(b.out, b.in[0], b.in[1], scale, m, n)
+					scale := ratio(b.f(2)[0], countLabels(b.f(1), n))
+					e.CrossEntropyBackward(b.y(), b.f(0), b.f(1), scale, m, n)
 				}),
 			})}
 		},
@@ -92,20 +92,20 @@ func (l softLoss) weights(e *kernel.Engine, b *buffers) ([]float32, float32) {
 	if !l.weighted {
 		return nil, float32(l.rows)
 	}
-	return b.in[2], float32(e.Sum(b.in[2]))
+	return b.f(2), float32(e.Sum(b.f(2)))
 }
 
 func (l softLoss) forward(e *kernel.Engine, b *buffers) {
 	weights, total := l.weights(e, b)
-	e.SoftCrossEntropyForward(b.side[0], b.in[0], b.in[1], weights, l.rows, l.classes)
-	b.out[0] = ratio(float32(e.Sum(b.side[0])), total)
+	e.SoftCrossEntropyForward(b.side[0].Float32(), b.f(0), b.f(1), weights, l.rows, l.classes)
+	b.y()[0] = ratio(float32(e.Sum(b.side[0].Float32())), total)
 }
 
 // backward has the gradient of the loss as its last input.
 func (l softLoss) backward(e *kernel.Engine, b *buffers) {
 	weights, total := l.weights(e, b)
-	scale := ratio(b.in[len(b.in)-1][0], total)
-	e.SoftCrossEntropyBackward(b.out, b.in[0], b.in[1], weights, scale, l.rows, l.classes)
+	scale := ratio(b.f(len(b.in) - 1)[0], total)
+	e.SoftCrossEntropyBackward(b.y(), b.f(0), b.f(1), weights, scale, l.rows, l.classes)
 }
 
 // Accuracy is the share of rows whose largest logit, the first of equals, is that of the label; rows with a negative
@@ -119,12 +119,12 @@ func Accuracy(c *Ctx, logits, labels *G.Node) *G.Node {
 		kind: "Accuracy", inputs: []*G.Node{logits, labels},
 		run: call(func(_ *kernel.Engine, b *buffers) {
 			var right float32
-			for i, label := range b.in[1] {
-				if label >= 0 && largest(b.in[0][i*n:(i+1)*n]) == int(label) {
+			for i, label := range b.f(1) {
+				if label >= 0 && largest(b.f(0)[i*n:(i+1)*n]) == int(label) {
 					right++
 				}
 			}
-			b.out[0] = ratio(right, countLabels(b.in[1], n))
+			b.y()[0] = ratio(right, countLabels(b.f(1), n))
 		}),
 	})
 }
@@ -156,7 +156,7 @@ func Measure(c *Ctx, name string, fn func(inputs ...[]float32) float32, inputs .
 	}
 	return c.apply(definition{
 		kind: "Measure", name: name, inputs: inputs,
-		run: call(func(_ *kernel.Engine, b *buffers) { b.out[0] = fn(b.in...) }),
+		run: call(func(_ *kernel.Engine, b *buffers) { b.y()[0] = fn(b.all()...) }),
 	})
 }
 
@@ -167,13 +167,13 @@ func Sum(c *Ctx, x *G.Node) *G.Node {
 	}
 	return c.apply(definition{
 		kind: "Sum", inputs: []*G.Node{x}, wrt: 1,
-		run: call(func(e *kernel.Engine, b *buffers) { b.out[0] = float32(e.Sum(b.in[0])) }),
+		run: call(func(e *kernel.Engine, b *buffers) { b.y()[0] = float32(e.Sum(b.f(0))) }),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
 				kind: "SumBackward", shape: in[0].Shape(), inputs: []*G.Node{grad},
 				run: call(func(_ *kernel.Engine, b *buffers) {
-					for i := range b.out {
-						b.out[i] = b.in[0][0]
+					for i := range b.y() {
+						b.y()[i] = b.f(0)[0]
 					}
 				}),
 			})}
@@ -197,9 +197,9 @@ func WeightedSum(c *Ctx, losses []*G.Node, weights *G.Node) *G.Node {
 	return c.apply(definition{
 		kind: "WeightedSum", inputs: append(slices.Clone(losses), weights), wrt: k + 1,
 		run: call(func(_ *kernel.Engine, b *buffers) {
-			b.out[0] = 0
-			for i, weight := range b.in[k] {
-				b.out[0] += weight * b.in[i][0]
+			b.y()[0] = 0
+			for i, weight := range b.f(k) {
+				b.y()[0] += weight * b.f(i)[0]
 			}
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
@@ -216,7 +216,7 @@ func WeightedSum(c *Ctx, losses []*G.Node, weights *G.Node) *G.Node {
 func (c *Ctx) weighted(weights, grad *G.Node, i int) *G.Node {
 	return c.apply(definition{
 		kind: "WeightedSumBackward", inputs: []*G.Node{weights, grad},
-		run: call(func(_ *kernel.Engine, b *buffers) { b.out[0] = b.in[0][i] * b.in[1][0] }),
+		run: call(func(_ *kernel.Engine, b *buffers) { b.y()[0] = b.f(0)[i] * b.f(1)[0] }),
 	})
 }
 
@@ -227,7 +227,7 @@ func (c *Ctx) scaledLosses(losses []*G.Node, grad *G.Node) *G.Node {
 		kind: "WeightedSumBackward", shape: matrix(1, k), inputs: append(slices.Clone(losses), grad),
 		run: call(func(_ *kernel.Engine, b *buffers) {
 			for i := range k {
-				b.out[i] = b.in[i][0] * b.in[k][0]
+				b.y()[i] = b.f(i)[0] * b.f(k)[0]
 			}
 		}),
 	})

@@ -19,16 +19,16 @@ func LayerNorm(c *Ctx, name string, x *G.Node) *G.Node {
 	gamma := layer.Parameter("weight", []int{n}, Norm, Ones())
 	beta := layer.Parameter("bias", []int{n}, Norm, Zeros())
 	return c.apply(definition{
-		kind: "LayerNorm", name: name, shape: matrix(m, n), inputs: []*G.Node{x, gamma, beta}, wrt: 3, side: []int{m, m},
+		kind: "LayerNorm", name: name, shape: matrix(m, n), inputs: []*G.Node{x, gamma, beta}, wrt: 3, side: []int{m, m}, takesHalf: true, givesHalf: true, cheap: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.LayerNormForward(b.out, b.side[0], b.side[1], b.in[0], b.in[1], b.in[2], m, n, LayerNormEpsilon)
+			e.LayerNormForward(b.out, b.side[0].Float32(), b.side[1].Float32(), b.in[0], b.f(1), b.f(2), m, n, LayerNormEpsilon)
 		}),
 		backward: func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node {
 			dx := c.apply(definition{
 				kind: "LayerNormBackward", name: name, shape: matrix(m, n), inputs: []*G.Node{grad, in[0], in[1]},
-				saved: out, side: []int{n, n},
+				saved: out, side: []int{n, n}, takesHalf: true, givesHalf: true, like: in[0],
 				run: call(func(e *kernel.Engine, b *buffers) {
-					e.LayerNormBackward(b.out, b.side[0], b.side[1], b.in[0], b.in[1], b.in[2], b.saved[0], b.saved[1], m, n)
+					e.LayerNormBackward(b.out, b.side[0].Float32(), b.side[1].Float32(), b.in[0], b.in[1], b.f(2), b.saved[0].Float32(), b.saved[1].Float32(), m, n)
 				}),
 			})
 			return []*G.Node{dx, c.tap(dx, 0, 1, n), c.tap(dx, 1, 1, n)}

@@ -17,10 +17,24 @@ import (
 // buffers are what an operation reads and writes. The executor fills them once and replaces only those of inputs that
 // are bound again, so operations must read the fields at every run.
 type buffers struct {
-	out   []float32   // arrives dirty: all of it is to be written
-	in    [][]float32 // one an input; nil for inputs that are there for order only
-	side  [][]float32 // the operation's own further results, dirty too
-	saved [][]float32 // side buffers of definition.saved
+	out   kernel.Array   // arrives dirty: all of it is to be written
+	in    []kernel.Array // one an input; none for inputs that are there for order only
+	side  []kernel.Array // the operation's own further results, dirty too
+	saved []kernel.Array // side buffers of definition.saved
+	plain [][]float32    // scratch of all
+}
+
+// f is input i, and y the output, of an operation on float32.
+func (b *buffers) f(i int) []float32 { return b.in[i].Float32() }
+func (b *buffers) y() []float32      { return b.out.Float32() }
+
+// all are the inputs of an operation on float32, until the next call.
+func (b *buffers) all() [][]float32 {
+	b.plain = b.plain[:0]
+	for i := range b.in {
+		b.plain = append(b.plain, b.f(i))
+	}
+	return b.plain
 }
 
 // A launcher prepares an operation for its buffers and returns the function that runs it. Whatever a run needs to
@@ -47,8 +61,16 @@ type definition struct {
 	shape  T.Shape
 	inputs []*G.Node
 	run    launcher
+	// takesHalf says that inputs may be stored as bf16; an operation that does not say so gets them widened. givesHalf
+	// says that the output may be, and is in a graph of that precision whenever an input is, or like, if that is set.
+	takesHalf, givesHalf bool
+	like                 *G.Node
+	// starts says that pictures and other inputs of the graph, which are float32, make the output bf16 too.
+	starts bool
 	// side lists the lengths of further results: state for the backward operation, or outputs read through taps.
-	side []int
+	// They are float32, but for the last one if sideLike is set: that is stored as the output.
+	side     []int
+	sideLike bool
 	// saved is the forward node whose side buffers the operation reads. Unless it is one of the inputs anyway it
 	// becomes a last input that only says "after": its output is not kept alive.
 	saved *G.Node
@@ -60,6 +82,8 @@ type definition struct {
 	flops float64
 	// parts, if set, makes the operation a sum of row ranges, which the planner takes apart.
 	parts *partition
+	// cheap says that the output costs less to compute again than to keep, for graphs that recompute.
+	cheap bool
 	// backward returns the gradients of the first inputs; the others are not differentiable. With fixed set, a path
 	// of gradients through the operation is an error; with neither, gradients end here.
 	backward func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node
@@ -79,8 +103,8 @@ type operation struct {
 	definition
 	ctx    *Ctx // where it was built; its backward operations are built there too
 	serial uint32
-	after  bool        // the last input is there for order only
-	oracle [][]float32 // side buffers of runs by the tape machine
+	after  bool           // the last input is there for order only
+	oracle []kernel.Array // side buffers of runs by the tape machine
 }
 
 var (
@@ -95,6 +119,9 @@ func (c *Ctx) apply(d definition) *G.Node {
 	if !c.ok(d.kind, d.name, d.inputs...) {
 		return nil
 	}
+	if !d.takesHalf {
+		d.inputs = c.widened(d.inputs)
+	}
 	op := &operation{definition: d, ctx: c}
 	op.inputs = slices.Clone(d.inputs)
 	if d.saved != nil && !slices.Contains(d.inputs, d.saved) {
@@ -107,6 +134,7 @@ func (c *Ctx) apply(d definition) *G.Node {
 		return nil
 	}
 	c.graph.hashes[node.Hashcode()] = true
+	c.graph.half[node] = c.storesHalf(op, node)
 	return node
 }
 
@@ -217,6 +245,6 @@ func (c *Ctx) tap(main *G.Node, side, rows, cols int) *G.Node {
 		return nil
 	}
 	source := operationOf(main)
-	run := func(_ *kernel.Engine, b *buffers) { copy(b.out, source.oracle[side]) }
-	return c.apply(definition{kind: "Tap", shape: matrix(rows, cols), inputs: []*G.Node{main}, run: call(run), view: &view{side: side}})
+	run := func(_ *kernel.Engine, b *buffers) { kernel.Copy(b.out, source.oracle[side]) }
+	return c.apply(definition{kind: "Tap", takesHalf: true, shape: matrix(rows, cols), inputs: []*G.Node{main}, run: call(run), view: &view{side: side}})
 }

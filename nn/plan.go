@@ -8,7 +8,8 @@ import (
 
 // value is one result of the graph: an output or a side buffer of an operation, or a leaf.
 type value struct {
-	size   int
+	size   int       // numbers
+	half   bool      // stored as bf16
 	leaf   *leaf     // memory outside the arena
 	target []float32 // likewise: the gradient of a parameter
 
@@ -21,6 +22,14 @@ type value struct {
 	reads       []int // steps that read it directly
 	guestLast   int   // last step that uses a value that lives in it
 	memory      *interval
+}
+
+// words is the memory that the value needs, in float32 words.
+func (v *value) words() int {
+	if v.half {
+		return (v.size + 1) / 2
+	}
+	return v.size
 }
 
 // whole reports whether the value has memory of its own in the arena.
@@ -124,10 +133,12 @@ func (p *plan) locate(node *G.Node, target []float32) {
 		p.locations[node] = location{source.value, source.offset + op.view.row*cols(node), size}
 	default:
 		v := p.newValue(size)
-		v.target = target
+		v.target, v.half = target, p.graph.half[node]
 		p.locations[node] = location{v, 0, size}
-		for _, side := range op.side {
-			p.sides[node] = append(p.sides[node], p.newValue(side))
+		for i, side := range op.side {
+			s := p.newValue(side)
+			s.half = v.half && op.sideLike && i == len(op.side)-1
+			p.sides[node] = append(p.sides[node], s)
 		}
 	}
 }
@@ -225,7 +236,7 @@ func (p *plan) adoptParts(node *G.Node) {
 	sum, steps := p.locations[node].value, p.partSteps[node]
 	for i, input := range op.inputs {
 		part := p.locations[input]
-		if !part.value.whole() || !part.all() || !op.parts.claims(i) {
+		if !part.value.whole() || !part.all() || part.value.half != sum.half || !op.parts.claims(i) {
 			continue
 		}
 		if part.value.lastBut(steps[i]) >= p.firstChange(op.parts, steps, i) {
@@ -265,7 +276,7 @@ func (p *plan) overwriteInputs() {
 		}
 		out := p.locations[s.node].value
 		for _, input := range s.op.inPlace {
-			if out.whole() && p.mayOverwrite(s.op, input, i) {
+			if out.whole() && p.mayOverwrite(s.op, input, i) && out.half == p.locations[s.op.inputs[input]].value.half {
 				host, _ := p.locations[s.op.inputs[input]].value.root()
 				out.moveInto(host, 0)
 				out.taken = true
@@ -300,7 +311,7 @@ func (p *plan) pack(options planOptions) {
 		if !v.whole() {
 			continue
 		}
-		v.memory = &interval{size: v.size, first: v.first, last: v.last}
+		v.memory = &interval{size: v.words(), first: v.first, last: v.last}
 		if options.separate {
 			v.memory.first, v.memory.last = 0, len(p.steps)
 		}

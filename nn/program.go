@@ -17,13 +17,14 @@ type Program struct {
 	engine  *kernel.Engine
 	arena   []float32
 	calls   []func()
-	steps   []step                 // parallel to calls
-	current int                    // call that is running, for the message should it panic
-	inputs  []*input               // that the program needs
-	values  map[*G.Node]*[]float32 // what Value may return
-	unused  [][]float32            // gradients of parameters that the cost does not depend on
-	err     error                  // of Bind
-	profile *profile               // nil unless enabled
+	steps   []step                    // parallel to calls
+	current int                       // call that is running, for the message should it panic
+	inputs  []*input                  // that the program needs
+	values  map[*G.Node]*kernel.Array // what Value may return
+	wide    map[*G.Node][]float32     // float32 copies of those that are bf16, made by Value
+	unused  [][]float32               // gradients of parameters that the cost does not depend on
+	err     error                     // of Bind
+	profile *profile                  // nil unless enabled
 }
 
 // input is a matrix that Bind supplies.
@@ -36,7 +37,7 @@ type input struct {
 
 // user is a slice that has to follow the buffer of an input.
 type user struct {
-	slice        *[]float32
+	array        *kernel.Array
 	offset, size int
 }
 
@@ -172,10 +173,10 @@ func (p *Program) link(nodes []*G.Node) {
 		p.calls = append(p.calls, l.call(p.engine, s))
 		p.steps = append(p.steps, s)
 	}
-	p.values = map[*G.Node]*[]float32{}
+	p.values, p.wide = map[*G.Node]*kernel.Array{}, map[*G.Node][]float32{}
 	for node, at := range p.plan.locations {
 		if p.plan.kept[node] || at.value.leaf != nil {
-			p.values[node] = new([]float32)
+			p.values[node] = new(kernel.Array)
 			l.resolve(p.values[node], at)
 		}
 	}
@@ -203,13 +204,13 @@ func (l *linker) call(e *kernel.Engine, s step) func() {
 	width := cols(s.node)
 	switch {
 	case s.part >= 0:
-		b.in = make([][]float32, 1)
+		b.in = make([]kernel.Array, 1)
 		l.resolve(&b.in[0], l.plan.locations[s.op.inputs[s.part]])
 		return func() { s.op.parts.write(e, b.out, b.in[0], s.part, width) }
 	case s.part == clearing:
 		return func() { s.op.parts.clear(b.out, width) }
 	}
-	b.in = make([][]float32, len(s.op.inputs))
+	b.in = make([]kernel.Array, len(s.op.inputs))
 	for i, input := range s.op.data() {
 		l.resolve(&b.in[i], l.plan.locations[input])
 	}
@@ -221,23 +222,23 @@ func (l *linker) call(e *kernel.Engine, s step) func() {
 }
 
 // whole resolves side buffers.
-func (l *linker) whole(values []*value) [][]float32 {
-	slices := make([][]float32, len(values))
+func (l *linker) whole(values []*value) []kernel.Array {
+	arrays := make([]kernel.Array, len(values))
 	for i, v := range values {
-		l.resolve(&slices[i], location{v, 0, v.size})
+		l.resolve(&arrays[i], location{v, 0, v.size})
 	}
-	return slices
+	return arrays
 }
 
-// resolve points slice at a location, now and whenever an input is bound.
-func (l *linker) resolve(slice *[]float32, at location) {
+// resolve points array at a location, now and whenever an input is bound.
+func (l *linker) resolve(array *kernel.Array, at location) {
 	root, offset := at.value.root()
 	offset += at.offset
 	var memory []float32
 	switch {
 	case root.leaf != nil:
 		if in := l.inputs[root.leaf]; in != nil {
-			in.users = append(in.users, user{slice, offset, at.size})
+			in.users = append(in.users, user{array, offset, at.size})
 			return
 		}
 		memory = root.leaf.memory()
@@ -246,7 +247,11 @@ func (l *linker) resolve(slice *[]float32, at location) {
 	default:
 		memory = l.arena[root.memory.offset:]
 	}
-	*slice = memory[offset : offset+at.size : offset+at.size]
+	if root.half {
+		*array = kernel.BF16(kernel.Halves(memory[:root.words()])).Slice(offset, offset+at.size)
+		return
+	}
+	*array = kernel.F32(memory[offset : offset+at.size : offset+at.size])
 }
 
 // Bind gives an input its numbers, row-major. The program reads them at each Run until the input is bound again; the
@@ -280,7 +285,7 @@ func (p *Program) input(l *leaf) *input {
 func (in *input) bind(buffer []float32) {
 	in.buffer = buffer
 	for _, u := range in.users {
-		*u.slice = buffer[u.offset : u.offset+u.size : u.offset+u.size]
+		*u.array = kernel.F32(buffer[u.offset : u.offset+u.size])
 	}
 }
 
@@ -327,10 +332,18 @@ func (p *Program) ready() error {
 // Value returns the numbers of a kept node, an input or a parameter after a Run, or nil for any other node. The next
 // Run overwrites them.
 func (p *Program) Value(node *G.Node) []float32 {
-	if value := p.values[node]; value != nil {
-		return *value
+	value := p.values[node]
+	switch {
+	case value == nil:
+		return nil
+	case !value.Half():
+		return value.Float32()
 	}
-	return nil
+	if p.wide[node] == nil {
+		p.wide[node] = make([]float32, value.Len())
+	}
+	p.engine.Convert(kernel.F32(p.wide[node]), *value)
+	return p.wide[node]
 }
 
 // ArenaBytes is the memory of all intermediate results.

@@ -25,8 +25,8 @@ func Rows(c *Ctx, x *G.Node, from, to int) *G.Node {
 	width, height := cols(x), rows(x)
 	return c.apply(definition{
 		kind: "Rows", shape: matrix(to-from, width), inputs: []*G.Node{x}, wrt: 1,
-		view: &view{row: from, side: -1},
-		run:  call(func(_ *kernel.Engine, b *buffers) { copy(b.out, b.in[0][from*width:to*width]) }),
+		view: &view{row: from, side: -1}, takesHalf: true,
+		run: call(func(_ *kernel.Engine, b *buffers) { kernel.Copy(b.out, b.in[0].Slice(from*width, to*width)) }),
 		// Our reverse pass does not come here: it adds grad to the right rows of the total. Gorgonia's needs a
 		// gradient of full size.
 		backward: func(c *Ctx, _ []*G.Node, _, grad *G.Node) []*G.Node {
@@ -46,8 +46,8 @@ func Reshape(c *Ctx, x *G.Node, height, width int) *G.Node {
 	}
 	return c.apply(definition{
 		kind: "Reshape", shape: matrix(height, width), inputs: []*G.Node{x}, wrt: 1,
-		view: &view{side: -1, reshapes: true},
-		run:  call(func(_ *kernel.Engine, b *buffers) { copy(b.out, b.in[0]) }),
+		view: &view{side: -1, reshapes: true}, takesHalf: true,
+		run: call(func(_ *kernel.Engine, b *buffers) { kernel.Copy(b.out, b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{Reshape(c, grad, rows(in[0]), cols(in[0]))}
 		},
@@ -106,7 +106,8 @@ func (c *Ctx) assemble(kind string, height, width int, force bool, parts []part)
 		shape = nil
 	}
 	p := newPartition(height, parts)
-	d := definition{kind: kind, shape: shape, parts: p, wrt: len(parts)}
+	// The gradient of a parameter goes to the store, which is float32.
+	d := definition{kind: kind, shape: shape, parts: p, wrt: len(parts), takesHalf: true, givesHalf: !force}
 	for _, part := range parts {
 		d.inputs = append(d.inputs, part.node)
 	}
@@ -181,22 +182,22 @@ func cover(written []segment, from, to int) []segment {
 }
 
 // write adds part i to the sum.
-func (p *partition) write(e *kernel.Engine, sum, data []float32, i, width int) {
+func (p *partition) write(e *kernel.Engine, sum, data kernel.Array, i, width int) {
 	for _, s := range p.segments[i] {
-		target := sum[s.from*width : s.to*width]
-		source := data[(s.from-p.rows[i])*width : (s.to-p.rows[i])*width]
+		target := sum.Slice(s.from*width, s.to*width)
+		source := data.Slice((s.from-p.rows[i])*width, (s.to-p.rows[i])*width)
 		if s.add {
 			e.Accumulate(target, source)
 		} else {
-			copy(target, source)
+			e.Convert(target, source)
 		}
 	}
 }
 
 // clear zeroes the rows that no part covers.
-func (p *partition) clear(sum []float32, width int) {
+func (p *partition) clear(sum kernel.Array, width int) {
 	for _, s := range p.unclaimed {
-		clear(sum[s.from*width : s.to*width])
+		sum.Slice(s.from*width, s.to*width).Clear()
 	}
 }
 
@@ -234,10 +235,10 @@ func ConcatColumns(c *Ctx, xs ...*G.Node) *G.Node {
 		width += widths[i]
 	}
 	return c.apply(definition{
-		kind: "ConcatColumns", shape: matrix(rows(xs[0]), width), inputs: xs, wrt: len(xs),
+		kind: "ConcatColumns", shape: matrix(rows(xs[0]), width), inputs: xs, wrt: len(xs), takesHalf: true, givesHalf: true,
 		run: call(func(_ *kernel.Engine, b *buffers) {
 			for i, start := range starts {
-				copyColumns(b.out[start:], b.in[i], width, widths[i], widths[i])
+				copyColumns(b.out.From(start), b.in[i], width, widths[i], widths[i])
 			}
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
@@ -261,14 +262,14 @@ func Columns(c *Ctx, x *G.Node, from, to int) *G.Node {
 	}
 	width, all := to-from, cols(x)
 	return c.apply(definition{
-		kind: "Columns", shape: matrix(rows(x), width), inputs: []*G.Node{x}, wrt: 1,
-		run: call(func(_ *kernel.Engine, b *buffers) { copyColumns(b.out, b.in[0][from:], width, all, width) }),
+		kind: "Columns", shape: matrix(rows(x), width), inputs: []*G.Node{x}, wrt: 1, takesHalf: true, givesHalf: true,
+		run: call(func(_ *kernel.Engine, b *buffers) { copyColumns(b.out, b.in[0].From(from), width, all, width) }),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "ColumnsBackward", shape: in[0].Shape(), inputs: []*G.Node{grad},
+				kind: "ColumnsBackward", shape: in[0].Shape(), inputs: []*G.Node{grad}, takesHalf: true, givesHalf: true, like: in[0],
 				run: call(func(_ *kernel.Engine, b *buffers) {
-					clear(b.out)
-					copyColumns(b.out[from:], b.in[0], all, width, width)
+					b.out.Clear()
+					copyColumns(b.out.From(from), b.in[0], all, width, width)
 				}),
 			})}
 		},
@@ -276,8 +277,8 @@ func Columns(c *Ctx, x *G.Node, from, to int) *G.Node {
 }
 
 // copyColumns copies the first width columns of every row, from rows of one stride to rows of another.
-func copyColumns(to, from []float32, toStride, fromStride, width int) {
-	for t, f := 0, 0; t < len(to) && f < len(from); t, f = t+toStride, f+fromStride {
-		copy(to[t:t+width], from[f:f+width])
+func copyColumns(to, from kernel.Array, toStride, fromStride, width int) {
+	for t, f := 0, 0; t < to.Len() && f < from.Len(); t, f = t+toStride, f+fromStride {
+		kernel.Copy(to.Slice(t, t+width), from.Slice(f, f+width))
 	}
 }

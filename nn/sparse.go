@@ -21,9 +21,9 @@ func SparseRows(c *Ctx, columns, values *G.Node, width int) *G.Node {
 	return c.apply(definition{
 		kind: "SparseRows", shape: matrix(m, width), inputs: []*G.Node{columns, values},
 		run: call(func(_ *kernel.Engine, b *buffers) {
-			clear(b.out)
-			for i, column := range b.in[0] {
-				b.out[i/k*width+within(column, width, "column")] += b.in[1][i]
+			clear(b.y())
+			for i, column := range b.f(0) {
+				b.y()[i/k*width+within(column, width, "column")] += b.f(1)[i]
 			}
 		}),
 	})

@@ -19,7 +19,7 @@ func (p *Program) BatchNorms() []BatchNormStatistics {
 		if sides := l.whole(p.plan.sides[norm.node]); len(sides) > 0 {
 			all = append(all, BatchNormStatistics{
 				Name: norm.name, RunningMean: norm.mean, RunningVariance: norm.variance, Groups: norm.groups,
-				mean: sides[0], rstd: sides[1],
+				mean: sides[0].Float32(), rstd: sides[1].Float32(),
 			})
 		}
 	}

@@ -5,6 +5,8 @@ import (
 
 	G "gorgonia.org/gorgonia"
 	T "gorgonia.org/tensor"
+
+	"pretrain/internal/kernel"
 )
 
 // Do runs the operation inside gorgonia's tape machine, which tests use as an oracle for our executor. The engine is
@@ -14,16 +16,17 @@ func (op *operation) Do(inputs ...G.Value) (G.Value, error) {
 	if engine == nil {
 		return nil, fmt.Errorf("%v: the tape machine needs an engine: Compile the graph first", op)
 	}
-	b := &buffers{out: make([]float32, op.shape.TotalSize())}
+	out := make([]float32, op.shape.TotalSize())
+	b := &buffers{out: kernel.F32(out)}
 	for i, input := range inputs {
 		data, err := floatsOf(input)
 		if err != nil {
 			return nil, fmt.Errorf("%v: input %d: %w", op, i, err)
 		}
-		b.in = append(b.in, data)
+		b.in = append(b.in, kernel.F32(data))
 	}
 	for _, size := range op.side {
-		b.side = append(b.side, make([]float32, size))
+		b.side = append(b.side, kernel.F32(make([]float32, size)))
 	}
 	if op.saved != nil {
 		b.saved = operationOf(op.saved).oracle
@@ -31,9 +34,9 @@ func (op *operation) Do(inputs ...G.Value) (G.Value, error) {
 	op.run(engine, b)()
 	op.oracle = b.side
 	if op.shape.IsScalar() {
-		return G.NewF32(b.out[0]), nil
+		return G.NewF32(out[0]), nil
 	}
-	return T.New(T.WithShape(op.shape...), T.WithBacking(b.out)), nil
+	return T.New(T.WithShape(op.shape...), T.WithBacking(out)), nil
 }
 
 // floatsOf returns the numbers of a value of the tape machine.

@@ -23,18 +23,18 @@ func SliceTokens(c *Ctx, x *G.Node, tokens, from, to int) *G.Node {
 	views, width := rows(x)/tokens, cols(x)
 	whole, kept := tokens*width, (to-from)*width
 	return c.apply(definition{
-		kind: "SliceTokens", shape: matrix(views*(to-from), width), inputs: []*G.Node{x}, wrt: 1,
+		kind: "SliceTokens", shape: matrix(views*(to-from), width), inputs: []*G.Node{x}, wrt: 1, takesHalf: true, givesHalf: true,
 		run: perItem(views, func(b *buffers, view int) {
-			copy(b.out[view*kept:(view+1)*kept], b.in[0][view*whole+from*width:])
+			kernel.Copy(b.out.Slice(view*kept, (view+1)*kept), b.in[0].From(view*whole+from*width))
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "SliceTokensBackward", shape: in[0].Shape(), inputs: []*G.Node{grad},
+				kind: "SliceTokensBackward", shape: in[0].Shape(), inputs: []*G.Node{grad}, takesHalf: true, givesHalf: true, like: in[0],
 				run: perItem(views, func(b *buffers, view int) {
-					out := b.out[view*whole : (view+1)*whole]
-					clear(out[:from*width])
-					copy(out[from*width:], b.in[0][view*kept:(view+1)*kept])
-					clear(out[to*width:])
+					out := b.out.Slice(view*whole, (view+1)*whole)
+					out.Slice(0, from*width).Clear()
+					kernel.Copy(out.Slice(from*width, to*width), b.in[0].From(view*kept))
+					out.From(to * width).Clear()
 				}),
 			})}
 		},
@@ -58,11 +58,11 @@ func PrependRow(c *Ctx, row, x *G.Node, tokens int) *G.Node {
 	views, width := rows(x)/tokens, cols(x)
 	before, after := tokens*width, (tokens+1)*width
 	return c.apply(definition{
-		kind: "PrependRow", shape: matrix(views*(tokens+1), width), inputs: []*G.Node{row, x}, wrt: 2,
+		kind: "PrependRow", shape: matrix(views*(tokens+1), width), inputs: []*G.Node{row, x}, wrt: 2, takesHalf: true, givesHalf: true,
 		run: perItem(views, func(b *buffers, view int) {
-			out := b.out[view*after : (view+1)*after]
-			copy(out, b.in[0])
-			copy(out[width:], b.in[1][view*before:(view+1)*before])
+			out := b.out.Slice(view*after, (view+1)*after)
+			kernel.Copy(out.Slice(0, width), b.in[0])
+			kernel.Copy(out.From(width), b.in[1].From(view*before))
 		}),
 		backward: func(c *Ctx, _ []*G.Node, _, grad *G.Node) []*G.Node {
 			first := SliceTokens(c, grad, tokens+1, 0, 1)
@@ -117,17 +117,17 @@ func AddPositions(c *Ctx, table, x *G.Node, tokens int, index *G.Node) *G.Node {
 	}
 	views, size := rows(x)/tokens, tokens*cols(x)
 	return c.apply(definition{
-		kind: "AddPositions", shape: x.Shape(), inputs: []*G.Node{x, table}, wrt: 2, inPlace: []int{0},
+		kind: "AddPositions", shape: x.Shape(), inputs: []*G.Node{x, table}, wrt: 2, inPlace: []int{0}, takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			for at := 0; at < len(b.out); at += size {
-				e.Add(b.out[at:at+size], b.in[0][at:at+size], b.in[1])
+			for at := 0; at < b.out.Len(); at += size {
+				e.Add(b.out.Slice(at, at+size), b.in[0].Slice(at, at+size), b.in[1])
 			}
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			// One view is one row here: the gradient of the table is the sum over views.
 			return []*G.Node{grad, c.apply(definition{
-				kind: "AddPositionsBackward", shape: in[1].Shape(), inputs: []*G.Node{grad},
-				run: call(func(e *kernel.Engine, b *buffers) { e.ColumnSums(b.out, b.in[0], views, size) }),
+				kind: "AddPositionsBackward", shape: in[1].Shape(), inputs: []*G.Node{grad}, takesHalf: true,
+				run: call(func(e *kernel.Engine, b *buffers) { e.ColumnSums(b.y(), b.in[0], views, size) }),
 			})}
 		},
 	})
@@ -140,25 +140,25 @@ func addIndexed(c *Ctx, table, x, index *G.Node) *G.Node {
 	}
 	width, height := cols(x), rows(table)
 	return c.apply(definition{
-		kind: "AddPositions", shape: x.Shape(), inputs: []*G.Node{x, table, index}, wrt: 2, inPlace: []int{0},
+		kind: "AddPositions", shape: x.Shape(), inputs: []*G.Node{x, table, index}, wrt: 2, inPlace: []int{0}, takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			for token, number := range b.in[2] {
-				out, in := b.out[token*width:(token+1)*width], b.in[0][token*width:(token+1)*width]
+			for token, number := range b.f(2) {
+				out, in := b.out.Slice(token*width, (token+1)*width), b.in[0].Slice(token*width, (token+1)*width)
 				if row := tableRow(number, height); row >= 0 {
-					e.Add(out, in, b.in[1][row*width:(row+1)*width])
+					e.Add(out, in, b.in[1].Slice(row*width, (row+1)*width))
 				} else {
-					copy(out, in)
+					kernel.Copy(out, in)
 				}
 			}
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{grad, c.apply(definition{
-				kind: "AddPositionsBackward", shape: in[1].Shape(), inputs: []*G.Node{grad, in[2]},
+				kind: "AddPositionsBackward", shape: in[1].Shape(), inputs: []*G.Node{grad, in[2]}, takesHalf: true,
 				run: call(func(e *kernel.Engine, b *buffers) {
-					clear(b.out)
-					for token, number := range b.in[1] {
+					b.out.Clear()
+					for token, number := range b.f(1) {
 						if row := tableRow(number, height); row >= 0 {
-							e.Accumulate(b.out[row*width:(row+1)*width], b.in[0][token*width:(token+1)*width])
+							e.Accumulate(b.out.Slice(row*width, (row+1)*width), b.in[0].Slice(token*width, (token+1)*width))
 						}
 					}
 				}),
@@ -217,22 +217,20 @@ func GatherTokens(c *Ctx, x *G.Node, tokens int, index *G.Node, kept int) *G.Nod
 		return (i/kept*tokens + within(index[i], tokens, "token")) * width
 	}
 	return c.apply(definition{
-		kind: "GatherTokens", shape: matrix(views*kept, width), inputs: []*G.Node{x, index}, wrt: 1,
+		kind: "GatherTokens", shape: matrix(views*kept, width), inputs: []*G.Node{x, index}, wrt: 1, takesHalf: true, givesHalf: true,
 		run: perItem(views, func(b *buffers, view int) {
 			for i := view * kept; i < (view+1)*kept; i++ {
-				copy(b.out[i*width:(i+1)*width], b.in[0][token(b.in[1], i):])
+				kernel.Copy(b.out.Slice(i*width, (i+1)*width), b.in[0].From(token(b.f(1), i)))
 			}
 		}),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "GatherTokensBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, in[1]},
+				kind: "GatherTokensBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, in[1]}, takesHalf: true, givesHalf: true, like: in[0],
 				run: perItem(views, func(b *buffers, view int) {
-					clear(b.out[view*tokens*width : (view+1)*tokens*width])
+					b.out.Slice(view*tokens*width, (view+1)*tokens*width).Clear()
 					for i := view * kept; i < (view+1)*kept; i++ {
-						sum := b.out[token(b.in[1], i):][:width]
-						for channel, d := range b.in[0][i*width : (i+1)*width] {
-							sum[channel] += d
-						}
+						at := token(b.f(1), i)
+						kernel.AddTo(b.out.Slice(at, at+width), b.in[0].Slice(i*width, (i+1)*width))
 					}
 				}),
 			})}

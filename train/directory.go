@@ -200,6 +200,7 @@ type Record struct {
 	Go         string  `json:"go"`
 	CPU        string  `json:"cpu"`
 	Kernels    string  `json:"kernels"`
+	Precision  string  `json:"precision"` // fp32 or bf16
 	Threads    int     `json:"threads"`
 	Backbone   string  `json:"backbone"`
 	Parameters int     `json:"parameters"` // of the backbone and all heads

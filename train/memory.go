@@ -143,7 +143,7 @@ func (j Job) memoryLimit() memory.Limit {
 
 // fixedMemory is what the run keeps beside its step, whatever the batch.
 func (s *session) fixedMemory() (Memory, error) {
-	evaluation, err := eval.SizeOf(s.job.Backbone, evaluationBatch)
+	evaluation, err := eval.SizeOf(s.job.Backbone, nn.Float32, evaluationBatch)
 	if err != nil {
 		return Memory{}, err
 	}

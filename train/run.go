@@ -151,10 +151,10 @@ func (s *session) announce() {
 		zap.Strings("tasks", s.job.TaskNames), zap.Int("parameters", s.parameters()),
 		zap.Int("views_per_step", s.trainer.plan.Views()), zap.Int("steps", position.Steps),
 		zap.Int("arena_mib", s.trainer.step.ArenaBytes()>>20),
-		zap.String("kernels", string(s.engine.Family())), zap.Int("threads", s.engine.Workers()))
+		zap.String("kernels", string(s.engine.Family())), zap.String("precision", string(s.precision())), zap.Int("threads", s.engine.Workers()))
 	for i, task := range s.trainer.tasks {
 		s.log.Info("task", zap.String("name", task.Name()), zap.Float64("weight", s.job.Tasks[i].TaskWeight()),
-			zap.Int("views_per_picture", len(task.Spec().Views)), zap.Float64("chance_accuracy", s.trainer.step.Chance(i)))
+			zap.Int("pictures_per_batch", s.trainer.plan.pictures[i]), zap.Int("views_per_picture", len(task.Spec().Views)), zap.Float64("chance_accuracy", s.trainer.step.Chance(i)))
 	}
 }
 
@@ -176,7 +176,7 @@ func (s *session) record(state string, failure error) error {
 	position := s.trainer.position
 	record := Record{
 		State: state, Version: s.job.Version, Go: runtime.Version(), CPU: cpuid.CPU.BrandName, Kernels: string(s.engine.Family()),
-		Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
+		Precision: string(s.precision()), Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
 		Step: position.Step, Steps: position.Steps,
 		Started: s.started.UTC().Format(time.RFC3339), Seconds: s.earlier + time.Since(s.started).Seconds(),
 	}

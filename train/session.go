@@ -177,7 +177,7 @@ func (s *session) openTrainer(ctx context.Context) error {
 func (s *session) buildTasks(ctx context.Context, t *Trainer) error {
 	for i, params := range s.job.Tasks {
 		task, err := params.New(pretext.Env{
-			Backbone: s.job.Backbone, Side: s.job.Data.Size, Batch: s.job.Train.BatchSize,
+			Backbone: s.job.Backbone, Side: s.job.Data.Size, Batch: params.TaskPictures(s.job.Train.BatchSize),
 			Augmentation: s.job.Data.Augmentation, Normalization: s.job.Data.Normalization(),
 			Seed: s.job.Train.Seed, Epochs: s.job.Train.Epochs,
 			Sample: func(n int) ([]data.Image, error) { return s.samplePictures(ctx, n) },
@@ -218,8 +218,15 @@ func (s *session) buildStep(t *Trainer) (err error) {
 
 // parts are those of a step of batches of the given number of pictures. Tasks do not depend on it.
 func (s *session) parts(t *Trainer, batch int) (parts StepParts, err error) {
-	parts = StepParts{Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks}
-	if parts.Plan, err = NewPlan(s.job.Backbone, t.tasks, batch); err != nil {
+	parts = StepParts{
+		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks,
+		Precision: s.precision(), Recompute: s.job.Train.Recompute,
+	}
+	pictures := make([]int, len(t.tasks))
+	for i := range pictures {
+		pictures[i] = s.job.Tasks[i].TaskPictures(batch)
+	}
+	if parts.Plan, err = NewPlan(s.job.Backbone, t.tasks, pictures, batch); err != nil {
 		return parts, err
 	}
 	if parts.Weighter, err = losses.New(s.job.Losses); err != nil {
@@ -229,6 +236,17 @@ func (s *session) parts(t *Trainer, batch int) (parts StepParts, err error) {
 		parts.Terms = append(parts.Terms, losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()})
 	}
 	return parts, nil
+}
+
+// precision resolves "auto" by the kernel family, which a resumed run keeps.
+func (s *session) precision() nn.Precision {
+	if p := s.job.Train.Precision; p != "auto" {
+		return nn.Precision(p)
+	}
+	if s.engine.Family().MultipliesBFloat16() {
+		return nn.BFloat16
+	}
+	return nn.Float32
 }
 
 func (s *session) openLoader(ctx context.Context) (err error) {

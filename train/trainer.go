@@ -178,9 +178,9 @@ func (t *Trainer) accumulate(number int) {
 	case 0:
 		copy(t.sum, gradients)
 	case t.config.Accumulate - 1:
-		t.engine.Accumulate(gradients, t.sum)
+		t.engine.Accumulate(kernel.F32(gradients), kernel.F32(t.sum))
 	default:
-		t.engine.Accumulate(t.sum, gradients)
+		t.engine.Accumulate(kernel.F32(t.sum), kernel.F32(gradients))
 	}
 }
 

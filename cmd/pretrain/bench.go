@@ -53,7 +53,7 @@ Models: ` + modelList() + `.`,
 	flags := command.Flags()
 	flags.StringSliceVar(&f.options.Models, "models", nil, "models to measure, for instance --models vit_t4_32,resnet50 (default all)")
 	flags.StringSliceVar(&f.options.Modes, "modes", nil, "train, features or both, for instance --modes train (default both)")
-	flags.StringSliceVar(&f.options.Precisions, "precisions", nil, "number formats, for instance --precisions fp32 (default all that this build has)")
+	flags.StringSliceVar(&f.options.Precisions, "precisions", nil, "number formats, for instance --precisions fp32 (default all)")
 	flags.IntVar(&f.options.Batch, "batch", 0, "pictures a step, for instance --batch 32 (default each model's own)")
 	flags.Float64Var(&f.options.Seconds, "seconds", 10, "seconds that the steps of a row are timed, for instance --seconds 3")
 	flags.IntVar(&f.options.Threads, "threads", 0, "compute threads, for instance --threads 1 (default all cores)")

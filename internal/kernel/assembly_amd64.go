@@ -19,15 +19,42 @@ var tilesAVX512 = [...]generatedTile{
 	tile8AVX512, tile9AVX512, tile10AVX512, tile11AVX512, tile12AVX512, tile13AVX512, tile14AVX512,
 }
 
-// microKernelsOf returns the inner loops of a family that this CPU runs.
-func microKernelsOf(f Family) microKernels {
-	switch f {
-	case AVX512:
-		return microKernels{rows: 14, cols: 32, depth: 384, tile: generatedTiles(tilesAVX512[:], 32), copyMatrix: copyAVX512, transpose: transposeAVX2}
-	case AVX2:
-		return microKernels{rows: 6, cols: 16, depth: 384, tile: generatedTiles(tilesAVX2[:], 16), copyMatrix: copyAVX2, transpose: transposeAVX2}
+// The tile kernels of words that are pairs of bf16.
+var (
+	tilesSplitAVX2   = [...]generatedTile{tile1SplitAVX2, tile2SplitAVX2, tile3SplitAVX2, tile4SplitAVX2}
+	tilesSplitAVX512 = [...]generatedTile{
+		tile1SplitAVX512, tile2SplitAVX512, tile3SplitAVX512, tile4SplitAVX512, tile5SplitAVX512, tile6SplitAVX512,
+		tile7SplitAVX512, tile8SplitAVX512, tile9SplitAVX512, tile10SplitAVX512, tile11SplitAVX512, tile12SplitAVX512,
 	}
-	return portableMicroKernels()
+	tilesAVX512BF16 = [...]generatedTile{
+		tile1AVX512BF16, tile2AVX512BF16, tile3AVX512BF16, tile4AVX512BF16, tile5AVX512BF16, tile6AVX512BF16, tile7AVX512BF16,
+		tile8AVX512BF16, tile9AVX512BF16, tile10AVX512BF16, tile11AVX512BF16, tile12AVX512BF16, tile13AVX512BF16, tile14AVX512BF16,
+	}
+)
+
+// microKernelsOf returns the inner loops of a family that this CPU runs, for float32 or for pairs of bf16.
+func microKernelsOf(f Family, pairs bool) microKernels {
+	var tiles []generatedTile
+	switch {
+	case f == Portable:
+		return portableMicroKernels(pairs)
+	case f == AVX2 && pairs:
+		tiles = tilesSplitAVX2[:]
+	case f == AVX2:
+		tiles = tilesAVX2[:]
+	case f == AVX512 && pairs:
+		tiles = tilesSplitAVX512[:]
+	case f == AVX512BF16 && pairs:
+		tiles = tilesAVX512BF16[:]
+	default:
+		tiles = tilesAVX512[:]
+	}
+	m := microKernels{rows: len(tiles), cols: 32, depth: 384, copyMatrix: copyAVX512, transpose: transposeAVX2}
+	if f == AVX2 {
+		m.cols, m.copyMatrix = 16, copyAVX2
+	}
+	m.tile = generatedTiles(tiles, m.cols)
+	return m
 }
 
 // generatedTiles checks that all a tile touches lies in the slices, and runs the kernel of its height.

@@ -5,8 +5,8 @@ package kernel
 // haveAssembly says that this build holds the generated kernels.
 const haveAssembly = false
 
-// microKernelsOf returns the inner loops of a family that this CPU runs.
-func microKernelsOf(Family) microKernels { return portableMicroKernels() }
+// microKernelsOf returns the inner loops of a family that this CPU runs, for float32 or for pairs of bf16.
+func microKernelsOf(_ Family, pairs bool) microKernels { return portableMicroKernels(pairs) }
 
 // pause tells the processor that a loop waits.
 func pause() {}

@@ -44,12 +44,12 @@ func checkAttention(t failer, e *Engine, s AttentionShape, seed uint64) {
 	qkv, dout := normals(r, rows*3*width, 0, 1.5), normals(r, rows*width, 0, 1)
 	out, lse, weights, dqkv := dirty(rows*width), dirty(rows*s.Heads), dirty(rows*s.Heads*s.Tokens), dirty(rows*3*width)
 	wantOut, wantLSE, wantWeights := attentionReference(s, float64s(qkv))
-	e.AttentionForward(s, out, lse, qkv)
+	e.AttentionForward(s, F32(out), lse, F32(qkv))
 	near(t, "out", out, wantOut, 1e-5)
 	near(t, "lse", lse, wantLSE, 1e-5)
-	e.AttentionWeights(s, weights, qkv)
+	e.AttentionWeights(s, weights, F32(qkv))
 	near(t, "weights", weights, wantWeights, 1e-5)
-	e.AttentionBackward(s, dqkv, dout, out, lse, qkv)
+	e.AttentionBackward(s, F32(dqkv), F32(dout), lse, F32(qkv))
 	followsDifferences(t, r, func(in [][]float64) float64 {
 		out, _, _ := attentionReference(s, in[0])
 		return weighted(dout, out)
@@ -82,8 +82,8 @@ func TestAttentionDependsOnTheProblemOnly(t *testing.T) {
 	qkv := normals(seeded(1), 3*n, 0, 1)
 	sameForWorkers(t, func(e *Engine) []float32 {
 		all, lse := dirty(4*n), dirty(s.Views*s.Heads*s.Tokens)
-		e.AttentionForward(s, all[:n], lse, qkv)
-		e.AttentionBackward(s, all[n:], all[:n], all[:n], lse, qkv)
+		e.AttentionForward(s, F32(all[:n]), lse, F32(qkv))
+		e.AttentionBackward(s, F32(all[n:]), F32(all[:n]), lse, F32(qkv))
 		return append(all, lse...)
 	})
 }

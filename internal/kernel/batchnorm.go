@@ -11,43 +11,42 @@ type NormGroups []int
 // rstd = 1/√(variance + eps) with the biased variance. mean and rstd [len(groups), cols] are kept for
 // BatchNormBackward; the unbiased variance of a group of n rows is (1/rstd² − eps)·n/(n−1). y may be x or residual.
 // Statistics are found in two passes over cache-sized blocks and joined in float64 (Chan, Golub & LeVeque 1979).
-func (e *Engine) BatchNormForward(y, mean, rstd, x, residual, gamma, beta []float32, groups NormGroups, cols int, eps float32, relu bool) {
+func (e *Engine) BatchNormForward(y Array, mean, rstd []float32, x, residual Array, gamma, beta []float32, groups NormGroups, cols int, eps float32, relu bool) {
 	factor := e.vector.columns(cols)
 	first := 0
 	for k, rows := range groups {
 		from, to := first*cols, (first+rows)*cols
 		center, inverse := mean[k*cols:(k+1)*cols], rstd[k*cols:(k+1)*cols]
-		e.columnStatistics(center, inverse, x[from:to], rows, cols, eps)
+		e.columnStatistics(center, inverse, x.Slice(from, to), rows, cols, eps)
 		for j, g := range gamma[:cols] {
 			factor[j] = g * inverse[j]
 		}
-		e.normalize(y[from:to], x[from:to], section(residual, from, to), center, factor, beta[:cols], rows, cols, relu)
+		e.normalize(y.Slice(from, to), x.Slice(from, to), residual.Slice(from, to), center, factor, beta[:cols], rows, cols, relu)
 		first += rows
 	}
 }
 
 // BatchNormInference is BatchNormForward with given statistics [cols] instead of the batch's. y may be x or residual.
-func (e *Engine) BatchNormInference(y, x, residual, gamma, beta, runningMean, runningVariance []float32, rows, cols int, eps float32, relu bool) {
+func (e *Engine) BatchNormInference(y, x, residual Array, gamma, beta, runningMean, runningVariance []float32, rows, cols int, eps float32, relu bool) {
 	factor := e.vector.columns(cols)
 	for j, g := range gamma[:cols] {
 		factor[j] = float32(float64(g) / math.Sqrt(float64(runningVariance[j])+float64(eps)))
 	}
-	n := rows * cols
-	e.normalize(y[:n], x[:n], section(residual, 0, n), runningMean[:cols], factor, beta[:cols], rows, cols, relu)
+	e.normalize(y, x, residual, runningMean[:cols], factor, beta[:cols], rows, cols, relu)
 }
 
 // BatchNormBackward is the gradient of BatchNormForward. dz is dy where the output y was positive (all of dy without
 // relu) and also the gradient of the residual, written to dresidual unless nil. With h = (x − mean)·rstd and ⟨·⟩ the
 // mean over a group, dx = gamma·rstd·(dz − ⟨dz⟩ − h·⟨dz·h⟩), dgamma = Σ dz·h, dbeta = Σ dz over all rows. All outputs
 // are overwritten. y is read only with relu. dy may be dresidual, or dx if dresidual is nil.
-func (e *Engine) BatchNormBackward(dx, dresidual, dgamma, dbeta, dy, y, x, gamma, mean, rstd []float32, groups NormGroups, cols int, relu bool) {
+func (e *Engine) BatchNormBackward(dx, dresidual Array, dgamma, dbeta []float32, dy, y, x Array, gamma, mean, rstd []float32, groups NormGroups, cols int, relu bool) {
 	dgamma, dbeta = dgamma[:cols], dbeta[:cols]
 	clear(dgamma)
 	clear(dbeta)
 	work := e.vector.columns(3 * cols)
 	g := normGroup{cols: cols, x: x, dz: dy, dy: dy, sums: work[:cols], products: work[cols : 2*cols], factor: work[2*cols:]}
 	switch {
-	case dresidual != nil:
+	case !dresidual.None():
 		g.dz, g.apart = dresidual, true
 	case relu:
 		g.dz = dx // replaced by dx in place once the sums are known
@@ -70,20 +69,27 @@ func (e *Engine) BatchNormBackward(dx, dresidual, dgamma, dbeta, dy, y, x, gamma
 // normGroup is one statistics group of a batch norm's backward pass.
 type normGroup struct {
 	first, rows, cols      int
-	x, dz, dy              []float32 // all groups' rows
-	y                      []float32 // output of the relu; nil without one
+	x, dz, dy              Array     // all groups' rows
+	y                      Array     // output of the relu; none without one
 	apart                  bool      // dz is not in the place of dy
 	mean, rstd             []float32 // of this group, [cols]
 	sums, products, factor []float32 // scratch, [cols]
 }
 
-// mask fills elements [from, to) of dz.
-func (g *normGroup) mask(e *Engine, from, to int) {
-	if g.y != nil {
-		e.vector.reluBackward(g.dz[from:to], g.dy[from:to], g.y[from:to])
-	} else if g.apart {
-		copy(g.dz[from:to], g.dy[from:to])
+// mask fills elements [from, to) of dz and returns them.
+func (g *normGroup) mask(v *vectorUnit, worker, from, to int) []float32 {
+	dy := v.open(worker, 1, g.dy, from, to)
+	if g.y.None() && !g.apart {
+		return dy
 	}
+	dz := v.room(worker, 0, g.dz, from, to)
+	if g.y.None() {
+		copy(dz, dy)
+	} else {
+		v.reluBackward(dz, dy, v.open(worker, 2, g.y, from, to))
+	}
+	v.shut(g.dz, from, to, dz)
+	return dz
 }
 
 // groupGradientSums fills a group's rows of dz and sets its sums and products to Σ dz and Σ dz·h over them.
@@ -102,15 +108,15 @@ type normSumsJob struct {
 	step     int
 }
 
-func (j *normSumsJob) run(e *Engine, _, from, to int) {
+func (j *normSumsJob) run(e *Engine, worker, from, to int) {
 	cols, a, b := j.cols, (j.first+from)*j.cols, (j.first+to)*j.cols
 	part := j.partials[from/j.step*2*cols:][:2*cols]
-	j.mask(e, a, b) // these rows of dz are then still in cache
-	e.vector.normGradientSums(part[:cols], part[cols:], j.dz[a:b], j.x[a:b], j.mean, j.rstd, to-from, cols)
+	dz := j.mask(&e.vector, worker, a, b) // still in cache
+	e.vector.normGradientSums(part[:cols], part[cols:], dz, e.vector.open(worker, 3, j.x, a, b), j.mean, j.rstd, to-from, cols)
 }
 
 // groupGradient writes a group's rows of dx and uses its sums and products up.
-func (e *Engine) groupGradient(g normGroup, dx, gamma []float32) {
+func (e *Engine) groupGradient(g normGroup, dx Array, gamma []float32) {
 	for j := range g.cols {
 		g.factor[j] = gamma[j] * g.rstd[j]
 		g.sums[j] /= float32(g.rows)
@@ -121,16 +127,18 @@ func (e *Engine) groupGradient(g normGroup, dx, gamma []float32) {
 
 type normGradientJob struct {
 	normGroup
-	dx []float32
+	dx Array
 }
 
-func (j *normGradientJob) run(e *Engine, _, from, to int) {
-	a, b := (j.first+from)*j.cols, (j.first+to)*j.cols
-	e.vector.normGradientApply(j.dx[a:b], j.dz[a:b], j.x[a:b], j.mean, j.factor, j.sums, j.products, to-from, j.cols)
+func (j *normGradientJob) run(e *Engine, worker, from, to int) {
+	v, a, b := &e.vector, (j.first+from)*j.cols, (j.first+to)*j.cols
+	dx := v.room(worker, 0, j.dx, a, b)
+	v.normGradientApply(dx, v.open(worker, 1, j.dz, a, b), v.open(worker, 2, j.x, a, b), j.mean, j.factor, j.sums, j.products, to-from, j.cols)
+	v.shut(j.dx, a, b, dx)
 }
 
 // columnStatistics sets mean and rstd = 1/√(variance + eps) of each column of x [rows, cols].
-func (e *Engine) columnStatistics(mean, rstd, x []float32, rows, cols int, eps float32) {
+func (e *Engine) columnStatistics(mean, rstd []float32, x Array, rows, cols int, eps float32) {
 	step := rowsPerBlock(cols)
 	partials := e.vector.partials(cut(rows, step) * 3 * cols)
 	share(e, &e.jobs.columnMoments, columnMomentsJob{partials, x, cols, step}, rows, step)
@@ -139,12 +147,13 @@ func (e *Engine) columnStatistics(mean, rstd, x []float32, rows, cols int, eps f
 
 // columnMomentsJob finds, of each column in blocks of step rows, a shift c near its mean and Σ d and Σ d², d = x − c.
 type columnMomentsJob struct {
-	partials, x []float32
-	cols, step  int
+	partials   []float32
+	x          Array
+	cols, step int
 }
 
-func (j *columnMomentsJob) run(e *Engine, _, from, to int) {
-	cols, x := j.cols, j.x[from*j.cols:to*j.cols]
+func (j *columnMomentsJob) run(e *Engine, worker, from, to int) {
+	cols, x := j.cols, e.vector.open(worker, 0, j.x, from*j.cols, to*j.cols)
 	part := j.partials[from/j.step*3*cols:][:3*cols]
 	center, sums, squares := part[:cols], part[cols:2*cols], part[2*cols:]
 	e.vector.columnSums(center, x, to-from, cols)
@@ -186,7 +195,7 @@ func (j *joinMomentsJob) run(_ *Engine, _, from, to int) {
 }
 
 // normalize sets y = (x − mean)·factor + beta (+ residual) (cut at 0).
-func (e *Engine) normalize(y, x, residual, mean, factor, beta []float32, rows, cols int, relu bool) {
+func (e *Engine) normalize(y, x, residual Array, mean, factor, beta []float32, rows, cols int, relu bool) {
 	floor := float32(math.Inf(-1))
 	if relu {
 		floor = 0
@@ -195,18 +204,21 @@ func (e *Engine) normalize(y, x, residual, mean, factor, beta []float32, rows, c
 }
 
 type normalizeJob struct {
-	y, x, residual, mean, factor, beta []float32
-	cols                               int
-	floor                              float32
+	y, x, residual     Array
+	mean, factor, beta []float32
+	cols               int
+	floor              float32
 }
 
-func (j *normalizeJob) run(e *Engine, _, from, to int) {
-	n, a, b := to-from, from*j.cols, to*j.cols
-	if j.residual == nil {
-		e.vector.normalize(j.y[a:b], j.x[a:b], j.mean, j.factor, j.beta, n, j.cols, j.floor)
-		return
+func (j *normalizeJob) run(e *Engine, worker, from, to int) {
+	v, n, a, b := &e.vector, to-from, from*j.cols, to*j.cols
+	y, x := v.room(worker, 0, j.y, a, b), v.open(worker, 1, j.x, a, b)
+	if j.residual.None() {
+		v.normalize(y, x, j.mean, j.factor, j.beta, n, j.cols, j.floor)
+	} else {
+		v.normalizeAdd(y, x, v.open(worker, 2, j.residual, a, b), j.mean, j.factor, j.beta, n, j.cols, j.floor)
 	}
-	e.vector.normalizeAdd(j.y[a:b], j.x[a:b], j.residual[a:b], j.mean, j.factor, j.beta, n, j.cols, j.floor)
+	v.shut(j.y, a, b, y)
 }
 
 // section is x[from:to], or nil for nil.

@@ -90,7 +90,7 @@ func TestBatchNorm(t *testing.T) {
 			c := drawBatchNorm(t)
 			n, statistics := c.rows*c.cols, len(c.groups)*c.cols
 			y, mean, rstd := dirty(n), dirty(statistics), dirty(statistics)
-			e.BatchNormForward(y, mean, rstd, c.x, c.residual, c.gamma, c.beta, c.groups, c.cols, eps, c.relu)
+			e.BatchNormForward(F32(y), mean, rstd, F32(c.x), F32(c.residual), c.gamma, c.beta, c.groups, c.cols, eps, c.relu)
 			wantY, wantMean, wantRstd := batchNormReference(c, float64s(c.x), float64s(c.residual), float64s(c.gamma), float64s(c.beta), eps)
 			near(t, "mean", mean, wantMean, 1e-6)
 			near(t, "rstd", rstd, wantRstd, 3e-6)
@@ -103,7 +103,7 @@ func TestBatchNorm(t *testing.T) {
 				dresidual = dirty(n)
 				inputs, gradients = append(inputs, c.residual), append(gradients, dresidual)
 			}
-			e.BatchNormBackward(dx, dresidual, dgamma, dbeta, c.gradient, y, c.x, c.gamma, mean, rstd, c.groups, c.cols, c.relu)
+			e.BatchNormBackward(F32(dx), F32(dresidual), dgamma, dbeta, F32(c.gradient), F32(y), F32(c.x), c.gamma, mean, rstd, c.groups, c.cols, c.relu)
 			followsDifferences(t, seeded(1), c.lossAround(y, eps), inputs, gradients)
 		})
 	})
@@ -129,7 +129,7 @@ func TestBatchNormInference(t *testing.T) {
 				}
 			}
 			y := dirty(len(c.x))
-			e.BatchNormInference(y, c.x, c.residual, c.gamma, c.beta, mean, variance, c.rows, c.cols, 1e-3, c.relu)
+			e.BatchNormInference(F32(y), F32(c.x), F32(c.residual), c.gamma, c.beta, mean, variance, c.rows, c.cols, 1e-3, c.relu)
 			near(t, "y", y, want, 2e-5)
 		})
 	})
@@ -143,7 +143,7 @@ func TestBatchNormStatisticsOfManyRowsFarFromZero(t *testing.T) {
 	_, wantMean, wantRstd := batchNormReference(c, float64s(c.x), nil, float64s(ones), float64s(zeros), 1e-5)
 	inFamilies(t, func(t *testing.T, e *Engine) {
 		y, mean, rstd := dirty(rows*cols), dirty(cols), dirty(cols)
-		e.BatchNormForward(y, mean, rstd, c.x, nil, ones, zeros, c.groups, cols, 1e-5, false)
+		e.BatchNormForward(F32(y), mean, rstd, F32(c.x), Array{}, ones, zeros, c.groups, cols, 1e-5, false)
 		near(t, "mean", mean, wantMean, 1e-6)
 		near(t, "rstd", rstd, wantRstd, 2e-6)
 	})
@@ -158,8 +158,8 @@ func TestBatchNormDependsOnTheProblemOnly(t *testing.T) {
 		out := dirty(2*rows*cols + 6*cols)
 		y, dx, rest := out[:rows*cols], out[rows*cols:2*rows*cols], out[2*rows*cols:]
 		mean, rstd, dgamma, dbeta := rest[:2*cols], rest[2*cols:4*cols], rest[4*cols:5*cols], rest[5*cols:]
-		e.BatchNormForward(y, mean, rstd, x, nil, gamma, gamma, groups, cols, 1e-5, true)
-		e.BatchNormBackward(dx, nil, dgamma, dbeta, dy, y, x, gamma, mean, rstd, groups, cols, true)
+		e.BatchNormForward(F32(y), mean, rstd, F32(x), Array{}, gamma, gamma, groups, cols, 1e-5, true)
+		e.BatchNormBackward(F32(dx), Array{}, dgamma, dbeta, F32(dy), F32(y), F32(x), gamma, mean, rstd, groups, cols, true)
 		return out
 	})
 }

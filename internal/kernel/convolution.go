@@ -22,7 +22,7 @@ func (s ConvShape) outputs() int { return s.Images * s.OutHeight() * s.OutWidth(
 func (s ConvShape) pointwise() bool { return s.Kernel == 1 && s.Stride == 1 && s.Pad == 0 }
 
 // patches is the matrix of the patches of x, one row an output position and one column a weight.
-func (s ConvShape) patches(u *productUnit, x []float32) source {
+func (s ConvShape) patches(u *productUnit, x Array) source {
 	w := window{
 		height: s.Height, width: s.Width, channels: s.Channels, outHeight: s.OutHeight(), outWidth: s.OutWidth(),
 		tapsY: s.Kernel, tapsX: s.Kernel, stride: s.Stride, padY: s.Pad, padX: s.Pad,
@@ -32,31 +32,33 @@ func (s ConvShape) patches(u *productUnit, x []float32) source {
 
 // ConvForward sets y to the convolution of x with w: patches(x)·wᵀ, whose rows are gathered block by block and never
 // exist as a whole (implicit GEMM; Chetlur et al. 2014).
-func (e *Engine) ConvForward(s ConvShape, y, x, w []float32) {
-	y, x, w = y[:s.outputs()*s.Filters], x[:s.inputs()*s.Channels], w[:s.Filters*s.patch()]
-	weights := Operand{Data: w, RowStride: 1, ColStride: s.patch()}
+func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
+	y, x, w = y.Slice(0, s.outputs()*s.Filters), x.Slice(0, s.inputs()*s.Channels), w[:s.Filters*s.patch()]
+	weights := Operand{Data: F32(w), RowStride: 1, ColStride: s.patch()}
 	if s.pointwise() {
-		e.MatMul(Product{M: s.inputs(), N: s.Filters, K: s.Channels, A: rowMajor(x, s.Channels), B: weights, C: y, CStride: s.Filters})
+		e.MatMul(Product{M: s.inputs(), N: s.Filters, K: s.Channels, A: rowsOf(x, s.Channels), B: weights, C: y, CStride: s.Filters})
 		return
 	}
-	u := &e.product
+	u := e.unitOf(y, x)
 	e.strips(stripProduct{
-		m: s.outputs(), n: s.Filters, k: s.patch(), a: s.patches(u, x), b: source{matrix: weights},
+		unit: u, m: s.outputs(), n: s.Filters, k: s.patch(), a: s.patches(u, x), b: source{matrix: weights, k: s.patch()},
 		c: y, cStride: s.Filters,
 	})
 }
 
 // ConvBackwardWeights sets dw to the gradient of ConvForward with respect to w: dyᵀ·patches(x).
-func (e *Engine) ConvBackwardWeights(s ConvShape, dw, dy, x []float32) {
-	dw, dy, x = dw[:s.Filters*s.patch()], dy[:s.outputs()*s.Filters], x[:s.inputs()*s.Channels]
-	u := &e.product
-	b := u.rightSource(rowMajor(x, s.Channels), s.Channels)
+func (e *Engine) ConvBackwardWeights(s ConvShape, dw []float32, dy, x Array) {
+	dw, dy, x = dw[:s.Filters*s.patch()], dy.Slice(0, s.outputs()*s.Filters), x.Slice(0, s.inputs()*s.Channels)
+	u := e.unitOf(dy, x)
+	b := u.rightSource(rowsOf(x, s.Channels), s.Channels, s.outputs())
 	if !s.pointwise() {
 		b = s.patches(u, x)
+		b.k = s.outputs()
 	}
 	e.grid(gridProduct{
-		m: s.Filters, n: s.patch(), k: s.outputs(), a: rowMajor(dy, s.Filters).transposed(), b: b,
-		c: dw, cStride: s.patch(),
+		unit: u, m: s.Filters, n: s.patch(), k: s.outputs(), b: b,
+		a: u.leftSource(rowsOf(dy, s.Filters).transposed(), s.outputs()),
+		c: F32(dw), cStride: s.patch(),
 	})
 }
 
@@ -65,10 +67,10 @@ func (e *Engine) ConvBackwardWeights(s ConvShape, dw, dy, x []float32) {
 // With stride 1 it is the convolution of dy with the weights turned by 180°. With stride s the positions of x fall into
 // s·s classes by their coordinates modulo s, each reached by its own kernel taps only; each class is a convolution of
 // dy by those taps with stride 1, so that no tap multiplies a zero.
-func (e *Engine) ConvBackwardInput(s ConvShape, dx, dy, w []float32) {
-	dx, dy, w = dx[:s.inputs()*s.Channels], dy[:s.outputs()*s.Filters], w[:s.Filters*s.patch()]
+func (e *Engine) ConvBackwardInput(s ConvShape, dx, dy Array, w []float32) {
+	dx, dy, w = dx.Slice(0, s.inputs()*s.Channels), dy.Slice(0, s.outputs()*s.Filters), w[:s.Filters*s.patch()]
 	if s.pointwise() {
-		e.MatMul(Product{M: s.inputs(), N: s.Channels, K: s.Filters, A: rowMajor(dy, s.Filters), B: rowMajor(w, s.Channels), C: dx, CStride: s.Channels})
+		e.MatMul(Product{M: s.inputs(), N: s.Channels, K: s.Filters, A: rowsOf(dy, s.Filters), B: rowMajor(w, s.Channels), C: dx, CStride: s.Channels})
 		return
 	}
 	for y := range min(s.Stride, s.Height) {
@@ -109,10 +111,10 @@ func (s ConvShape) taps(offset int) (count, last int) {
 }
 
 // backwardClass computes the gradient of one class of positions.
-func (e *Engine) backwardClass(s ConvShape, c inputClass, dx, dy, w []float32) {
-	u := &e.product
-	p := stripProduct{m: s.Images * c.outHeight * c.outWidth, n: s.Channels, k: c.tapsY * c.tapsX * s.Filters}
-	p.a, p.b = c.source(u, dy), source{kind: fromWeights, weights: classWeights{s, c, w}}
+func (e *Engine) backwardClass(s ConvShape, c inputClass, dx, dy Array, w []float32) {
+	u := e.unitOf(dx, dy)
+	p := stripProduct{unit: u, m: s.Images * c.outHeight * c.outWidth, n: s.Channels, k: c.tapsY * c.tapsX * s.Filters}
+	p.a, p.b = c.source(u, dy), source{kind: fromWeights, weights: classWeights{s, c, w}, k: p.k}
 	if s.Stride == 1 {
 		p.c, p.cStride = dx, s.Channels
 	} else {
@@ -145,7 +147,7 @@ func (m *classWeights) fill(u *productUnit, dst []float32, stride, rowFrom, rowT
 type scatter struct {
 	shape ConvShape
 	class inputClass
-	dx    []float32
+	dx    Array
 }
 
 // rows moves rows [from, to) of the gradient to their places in dx.
@@ -153,6 +155,10 @@ func (t *scatter) rows(u *productUnit, rows []float32, from, to int) {
 	s, c := &t.shape, &t.class
 	c.segments(from, to, func(row, image, y, x, count int) {
 		position := (image*s.Height+y*s.Stride+c.offsetY)*s.Width + x*s.Stride + c.offsetX
-		u.copyMatrix(t.dx[position*s.Channels:], s.Stride*s.Channels, rows[row*s.Channels:], s.Channels, count, s.Channels)
+		if t.dx.Half() {
+			u.narrowRows(t.dx.From(position*s.Channels), s.Stride*s.Channels, rows[row*s.Channels:], s.Channels, count)
+			return
+		}
+		u.copyMatrix(t.dx.f32[position*s.Channels:], s.Stride*s.Channels, rows[row*s.Channels:], s.Channels, count, s.Channels)
 	})
 }

@@ -36,11 +36,11 @@ func checkConv(t failer, e *Engine, s ConvShape) {
 	x, dy, w := convTensors(s)
 	c := reference.Conv(s)
 	y, dx, dw := dirty(len(dy)), dirty(len(x)), dirty(len(w))
-	e.ConvForward(s, y, x, w)
+	e.ConvForward(s, F32(y), F32(x), w)
 	checkProduct(t, y, c.Forward(len(y), x, w), s.patch())
-	e.ConvBackwardInput(s, dx, dy, w)
+	e.ConvBackwardInput(s, F32(dx), F32(dy), w)
 	checkProduct(t, dx, c.BackwardInput(dy, w), s.Kernel*s.Kernel*s.Filters)
-	e.ConvBackwardWeights(s, dw, dy, x)
+	e.ConvBackwardWeights(s, dw, F32(dy), F32(x))
 	checkProduct(t, dw, c.BackwardWeights(dy, x), s.outputs())
 }
 
@@ -68,9 +68,9 @@ func TestConvDoesNotDependOnWorkers(t *testing.T) {
 		x, y, w := convTensors(s)
 		sameForWorkers(t, func(e *Engine) []float32 {
 			out, dx, dw := make([]float32, len(y)), make([]float32, len(x)), make([]float32, len(w))
-			e.ConvForward(s, out, x, w)
-			e.ConvBackwardInput(s, dx, y, w)
-			e.ConvBackwardWeights(s, dw, y, x)
+			e.ConvForward(s, F32(out), F32(x), w)
+			e.ConvBackwardInput(s, F32(dx), F32(y), w)
+			e.ConvBackwardWeights(s, dw, F32(y), F32(x))
 			return append(append(out, dx...), dw...)
 		})
 	}

@@ -23,18 +23,18 @@ func TestElementwise(t *testing.T) {
 				}
 			}
 			got := dirty(n)
-			e.Add(got, a, b)
+			e.Add(F32(got), F32(a), F32(b))
 			near(t, "Add", got, sum, 1e-6)
-			e.Accumulate(got, b)
+			e.Accumulate(F32(got), F32(b))
 			near(t, "Accumulate", got, twice, 1e-6)
-			e.Scale(got, a, -0.3)
+			e.Scale(F32(got), F32(a), -0.3)
 			near(t, "Scale", got, scaled, 1e-6)
-			e.ReLUForward(got, a)
+			e.ReLUForward(F32(got), F32(a))
 			near(t, "ReLUForward", got, positive, 0)
 			dx := dirty(n)
-			e.ReLUBackward(dx, b, got)
+			e.ReLUBackward(F32(dx), F32(b), F32(got))
 			near(t, "ReLUBackward", dx, slope, 0)
-			e.ReLUBackward(b, b, got)
+			e.ReLUBackward(F32(b), F32(b), F32(got))
 			near(t, "ReLUBackward in place", b, slope, 0)
 		})
 	})
@@ -45,7 +45,7 @@ func TestReLUKeepsNaN(t *testing.T) {
 		x := normals(seeded(1), 37, 0, 1)
 		x[3], x[36] = float32(math.NaN()), float32(math.NaN())
 		y := make([]float32, len(x))
-		e.ReLUForward(y, x)
+		e.ReLUForward(F32(y), F32(x))
 		for i := range x {
 			if (x[i] != x[i]) != (y[i] != y[i]) {
 				t.Errorf("ReLU of %g is %g", x[i], y[i])
@@ -59,8 +59,8 @@ func TestElementwiseSpansManyWorkItems(t *testing.T) {
 	a, b := normals(seeded(1), n, 0, 1), normals(seeded(2), n, 0, 1)
 	sameForWorkers(t, func(e *Engine) []float32 {
 		y := dirty(n)
-		e.Add(y, a, b)
-		e.GELUBackward(y, y, b)
+		e.Add(F32(y), F32(a), F32(b))
+		e.GELUBackward(F32(y), F32(y), F32(b))
 		return y
 	})
 }

@@ -19,7 +19,8 @@ type Options struct {
 type Engine struct {
 	family  Family
 	pool    *pool
-	product productUnit
+	product productUnit // of float32
+	pairs   productUnit // of bf16
 	vector  vectorUnit
 	jobs    jobs
 	running division            // the job at work
@@ -41,7 +42,8 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		family:  family,
 		pool:    newPool(o.Workers),
-		product: newProductUnit(family, o.Workers),
+		product: newProductUnit(family, o.Workers, false),
+		pairs:   newProductUnit(family, o.Workers, true),
 		vector:  newVectorUnit(family, o.Workers),
 	}
 	e.piece = e.runPiece
@@ -61,7 +63,7 @@ func resolve(asked Family) (Family, error) {
 	for i, f := range runnable {
 		names[i] = string(f)
 	}
-	if slices.Contains([]Family{Portable, AVX2, AVX512}, asked) {
+	if slices.Contains([]Family{Portable, AVX2, AVX512, AVX512BF16}, asked) {
 		return "", fmt.Errorf("kernel: family %q does not run on this CPU: choose one of %s", asked, strings.Join(names, ", "))
 	}
 	return "", fmt.Errorf("kernel: unknown family %q: choose one of %s", asked, strings.Join(names, ", "))

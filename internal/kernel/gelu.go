@@ -4,10 +4,10 @@ import "math"
 
 // GELUForward sets y = x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016; the exact form, not the
 // tanh approximation), with an absolute error below 1e-6. The slices are of one length; y may be x.
-func (e *Engine) GELUForward(y, x []float32) { e.unary(e.vector.gelu, y, x) }
+func (e *Engine) GELUForward(y, x Array) { e.unary(e.vector.gelu, y, x) }
 
 // GELUBackward sets dx = dy·(Φ(x) + x·φ(x)), φ the normal density. The slices are of one length; dx may be dy or x.
-func (e *Engine) GELUBackward(dx, dy, x []float32) { e.binary(e.vector.geluBackward, dx, dy, x) }
+func (e *Engine) GELUBackward(dx, dy, x Array) { e.binary(e.vector.geluBackward, dx, dy, x) }
 
 func geluPortable(y, x []float32) {
 	x = x[:len(y)]

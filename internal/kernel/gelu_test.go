@@ -22,9 +22,9 @@ func TestGELU(t *testing.T) {
 			n, r := sizes.Draw(t, "n"), randomOf(t)
 			x, dy := normals(r, n, 0, 3), normals(r, n, 0, 1)
 			y, dx := dirty(n), dirty(n)
-			e.GELUForward(y, x)
+			e.GELUForward(F32(y), F32(x))
 			near(t, "GELUForward", y, geluReference(float64s(x)), 5e-7)
-			e.GELUBackward(dx, dy, x)
+			e.GELUBackward(F32(dx), F32(dy), F32(x))
 			followsDifferences(t, r, func(in [][]float64) float64 { return weighted(dy, geluReference(in[0])) }, [][]float32{x}, [][]float32{dx})
 		})
 	})
@@ -45,8 +45,8 @@ func TestGELUEverywhere(t *testing.T) {
 		}
 		for from, length := 0, 1; from < len(x); length = length%37 + 1 {
 			to := min(from+length, len(x))
-			e.GELUForward(y[from:to], x[from:to])
-			e.GELUBackward(dx[from:to], ones[from:to], x[from:to])
+			e.GELUForward(F32(y[from:to]), F32(x[from:to]))
+			e.GELUBackward(F32(dx[from:to]), F32(ones[from:to]), F32(x[from:to]))
 			from = to
 		}
 		near(t, "GELUForward", y, geluReference(float64s(x)), 5e-7)

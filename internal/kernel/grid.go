@@ -11,10 +11,10 @@ const (
 // gridProduct is a product with few rows, such as the gradient of weights, where K counts the rows of activations.
 // Tasks compute blocks of C; when there are too few, K is cut into parts whose sums are added in a fixed order.
 type gridProduct struct {
+	unit       *productUnit
 	m, n, k    int
-	a          Operand
-	b          source
-	c          []float32
+	a, b       source
+	c          Array
 	cStride    int
 	accumulate bool
 	bias       []float32
@@ -22,46 +22,62 @@ type gridProduct struct {
 }
 
 // rightSource reads B in place if tiles can, and copies it block by block otherwise.
-func (u *productUnit) rightSource(b Operand, n int) source {
-	return source{matrix: b, inPlace: u.wholePanels(b, n)}
+func (u *productUnit) rightSource(b Operand, n, k int) source {
+	return source{matrix: b, k: k, inPlace: !u.isPairs && u.wholePanels(b, n)}
 }
 
 // right returns the rows [rowFrom, rowTo) and columns [colFrom, colTo) of the right operand of a grid.
 func (s *source) right(u *productUnit, own *workerScratch, rowFrom, rowTo, colFrom, colTo int) panels {
 	if s.inPlace {
-		return panels{data: s.matrix.at(rowFrom, colFrom).Data, stride: s.matrix.RowStride, panelStride: u.cols}
+		return panels{data: s.matrix.at(rowFrom, colFrom).Data.Float32(), stride: s.matrix.RowStride, panelStride: u.cols}
 	}
 	stride := u.padded(colTo - colFrom)
 	own.b = grown(own.b, max(1, rowTo-rowFrom)*stride)
-	s.fill(u, own.b, stride, rowFrom, rowTo, colFrom, colTo)
+	s.fillRight(u, own, own.b, stride, rowFrom, rowTo, colFrom, colTo)
 	return panels{data: own.b, stride: stride, panelStride: u.cols}
 }
 
 // grid computes a product block by block.
 func (e *Engine) grid(p gridProduct) {
-	u := &e.product
+	u := p.unit
+	p.k = u.words(p.k)
 	rows, cols := cut(p.m, gridHeight), cut(p.n, gridWidth)
 	parts := max(1, min(cut(gridTasks, rows*cols), p.k/gridDepth))
 	if parts > 1 {
 		u.partials = grown(u.partials, (parts-1)*p.m*p.n)
 	}
-	share(e, &e.jobs.grid, gridJob{p, rows, cols, parts, u.startRow(p.bias, p.n)}, rows*cols*parts, 1)
+	share(e, &e.jobs.grid, gridJob{p, u.wholeOf(p), rows, cols, parts, u.startRow(p.bias, p.n)}, rows*cols*parts, 1)
 	e.finishGrid(p, parts)
 }
 
 type gridJob struct {
 	gridProduct
+	sums              whole
 	rows, cols, parts int
 	start             []float32
 }
 
-func (j *gridJob) run(e *Engine, worker, i, _ int) {
-	u, part, row, col := &e.product, i/(j.rows*j.cols), i/j.cols%j.rows, i%j.cols
+func (j *gridJob) run(_ *Engine, worker, i, _ int) {
+	u, part, row, col := j.unit, i/(j.rows*j.cols), i/j.cols%j.rows, i%j.cols
 	u.gridTask(worker, j, gridBlock{
 		rowFrom: row * j.m / j.rows, rowTo: (row + 1) * j.m / j.rows,
 		colFrom: u.panelEdge(j.n, col, j.cols), colTo: u.panelEdge(j.n, col+1, j.cols),
 		kFrom: part * j.k / j.parts, kTo: (part + 1) * j.k / j.parts, part: part,
 	})
+}
+
+// whole is where the sums of a grid stand in float32: in C, or in scratch memory when C is bf16.
+type whole struct {
+	c       []float32
+	cStride int
+}
+
+func (u *productUnit) wholeOf(p gridProduct) whole {
+	if !p.c.Half() {
+		return whole{p.c.f32, p.cStride}
+	}
+	u.unrounded = grown(u.unrounded, p.m*p.n)
+	return whole{u.unrounded, p.n}
 }
 
 // cut is the number of pieces no larger than size that n is cut into.
@@ -78,7 +94,7 @@ type gridBlock struct{ rowFrom, rowTo, colFrom, colTo, kFrom, kTo, part int }
 // gridTask computes one block: into C for the first part of K, into partial sums for the others.
 func (u *productUnit) gridTask(worker int, p *gridJob, g gridBlock) {
 	own := &u.local[worker]
-	c, cStride, accumulate := p.c, p.cStride, p.accumulate
+	c, cStride, accumulate := p.sums.c, p.sums.cStride, p.accumulate
 	if g.part > 0 {
 		c, cStride, accumulate = u.partials[(g.part-1)*p.m*p.n:], p.n, false
 	}
@@ -90,43 +106,51 @@ func (u *productUnit) gridTask(worker int, p *gridJob, g gridBlock) {
 	for step := range steps {
 		from, to := g.kFrom+step*(g.kTo-g.kFrom)/steps, g.kFrom+(step+1)*(g.kTo-g.kFrom)/steps
 		b.k = to - from
-		b.a = u.spread(own, p.a.at(g.rowFrom, from), b.m, b.k)
+		b.a = p.a.spread(u, own, g.rowFrom, g.rowTo, from, to)
 		b.b = p.b.right(u, own, from, to, g.colFrom, g.colTo)
 		u.multiply(worker, b)
 		b.accumulate, b.start = true, nil
 	}
 }
 
-// spread returns a block of A for the tiles, which take it in place with any strides, except that columns which would
-// all meet in one set of the first-level cache are copied apart.
-func (u *productUnit) spread(own *workerScratch, a Operand, rows, cols int) Operand {
+// spread returns a block of A for the tiles, which take float32 in place with any strides, except that columns which
+// would all meet in one set of the first-level cache are copied apart.
+func (s *source) spread(u *productUnit, own *workerScratch, rowFrom, rowTo, from, to int) left {
+	if u.isPairs {
+		return s.left(u, own, u.padded(to-from), rowFrom, rowTo, from, to)
+	}
+	a, rows, cols := s.matrix.at(rowFrom, from), rowTo-rowFrom, to-from
 	if a.RowStride != 1 || a.ColStride%(2*page) != 0 {
-		return a
+		return a.tiles()
 	}
 	stride := u.padded(rows)
 	own.a = grown(own.a, cols*stride)
 	u.copyBlock(own.a, stride, Operand{Data: a.Data, RowStride: a.ColStride, ColStride: 1}, cols, rows)
-	return Operand{Data: own.a, RowStride: 1, ColStride: stride}
+	return left{own.a, 1, stride}
 }
 
 // finishGrid adds the partial sums of each row of C, first part first, and calls the epilogue.
 func (e *Engine) finishGrid(p gridProduct, parts int) {
-	if parts == 1 && p.epilogue == nil {
+	if parts == 1 && p.epilogue == nil && !p.c.Half() {
 		return
 	}
-	share(e, &e.jobs.gridEnd, gridEndJob{p, parts}, p.m, max(1, elementChunk/p.n))
+	share(e, &e.jobs.gridEnd, gridEndJob{p, p.unit.wholeOf(p), parts}, p.m, max(1, elementChunk/p.n))
 }
 
 type gridEndJob struct {
 	gridProduct
+	sums  whole
 	parts int
 }
 
 func (j *gridEndJob) run(e *Engine, _, from, to int) {
 	for i := from; i < to; i++ {
-		row := j.c[i*j.cStride:][:j.n] // holds the sum of the first part
+		row := j.sums.c[i*j.sums.cStride:][:j.n] // holds the sum of the first part
 		for part := range j.parts - 1 {
-			e.vector.add(row, row, e.product.partials[(part*j.m+i)*j.n:][:j.n])
+			e.vector.add(row, row, j.unit.partials[(part*j.m+i)*j.n:][:j.n])
+		}
+		if j.c.Half() {
+			e.vector.narrow(j.c.bf16[i*j.cStride:][:j.n], row)
 		}
 	}
 	if j.epilogue != nil {

@@ -13,6 +13,7 @@ type jobs struct {
 	grid    gridJob
 	gridEnd gridEndJob
 
+	convert  convertJob
 	unary    unaryJob
 	binary   binaryJob
 	scale    scaleJob

@@ -5,34 +5,37 @@ import "math"
 // LayerNormForward normalises each row of x [rows, cols] to mean 0 and variance 1 and scales it (Ba et al. 2016):
 // y = gamma·(x − mean)·rstd + beta, rstd = 1/√(variance + eps), with the biased variance. gamma and beta are [cols];
 // mean and rstd [rows] are kept for LayerNormBackward. y may be x.
-func (e *Engine) LayerNormForward(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32) {
+func (e *Engine) LayerNormForward(y Array, mean, rstd []float32, x Array, gamma, beta []float32, rows, cols int, eps float32) {
 	share(e, &e.jobs.layerNorm, layerNormJob{
-		y: y[:rows*cols], mean: mean[:rows], rstd: rstd[:rows], x: x[:rows*cols],
+		y: y, mean: mean[:rows], rstd: rstd[:rows], x: x,
 		gamma: gamma[:cols], beta: beta[:cols], cols: cols, eps: eps,
 	}, rows, rowsPerBlock(cols))
 }
 
 type layerNormJob struct {
-	y, mean, rstd, x, gamma, beta []float32
-	cols                          int
-	eps                           float32
+	y, x                    Array
+	mean, rstd, gamma, beta []float32
+	cols                    int
+	eps                     float32
 }
 
-func (j *layerNormJob) run(e *Engine, _, from, to int) {
-	a, b := from*j.cols, to*j.cols
-	e.vector.layerNorm(j.y[a:b], j.mean[from:to], j.rstd[from:to], j.x[a:b], j.gamma, j.beta, to-from, j.cols, j.eps)
+func (j *layerNormJob) run(e *Engine, worker, from, to int) {
+	v, a, b := &e.vector, from*j.cols, to*j.cols
+	y := v.room(worker, 0, j.y, a, b)
+	v.layerNorm(y, j.mean[from:to], j.rstd[from:to], v.open(worker, 1, j.x, a, b), j.gamma, j.beta, to-from, j.cols, j.eps)
+	v.shut(j.y, a, b, y)
 }
 
 // LayerNormBackward is the gradient of LayerNormForward: with h = (x − mean)·rstd and g = dy·gamma,
 // dx = rstd·(g − ⟨g⟩ − h·⟨g·h⟩), ⟨·⟩ the mean of a row; dgamma = Σ dy·h and dbeta = Σ dy over rows. All three are
 // overwritten. dx may be dy.
-func (e *Engine) LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int) {
+func (e *Engine) LayerNormBackward(dx Array, dgamma, dbeta []float32, dy, x Array, gamma, mean, rstd []float32, rows, cols int) {
 	dgamma, dbeta = dgamma[:cols], dbeta[:cols]
 	step := rowsPerBlock(cols)
 	blocks := cut(rows, step)
 	partials := e.vector.partials(blocks * 2 * cols)
 	share(e, &e.jobs.layerNormBackward, layerNormBackwardJob{
-		dx: dx[:rows*cols], partials: partials, dy: dy[:rows*cols], x: x[:rows*cols],
+		dx: dx, partials: partials, dy: dy, x: x,
 		gamma: gamma[:cols], mean: mean[:rows], rstd: rstd[:rows], cols: cols, step: step,
 	}, rows, step)
 	e.joinPartials(dgamma, partials, blocks, 2*cols)
@@ -40,15 +43,18 @@ func (e *Engine) LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd [
 }
 
 type layerNormBackwardJob struct {
-	dx, partials, dy, x, gamma, mean, rstd []float32
-	cols, step                             int
+	dx, dy, x                   Array
+	partials, gamma, mean, rstd []float32
+	cols, step                  int
 }
 
-func (j *layerNormBackwardJob) run(e *Engine, _, from, to int) {
-	cols, a, b := j.cols, from*j.cols, to*j.cols
+func (j *layerNormBackwardJob) run(e *Engine, worker, from, to int) {
+	v, cols, a, b := &e.vector, j.cols, from*j.cols, to*j.cols
 	part := j.partials[from/j.step*2*cols:][:2*cols]
 	clear(part)
-	e.vector.layerNormBackward(j.dx[a:b], part[:cols], part[cols:], j.dy[a:b], j.x[a:b], j.gamma, j.mean[from:to], j.rstd[from:to], to-from, cols)
+	dx := v.room(worker, 0, j.dx, a, b)
+	v.layerNormBackward(dx, part[:cols], part[cols:], v.open(worker, 1, j.dy, a, b), v.open(worker, 2, j.x, a, b), j.gamma, j.mean[from:to], j.rstd[from:to], to-from, cols)
+	v.shut(j.dx, a, b, dx)
 }
 
 func layerNormPortable(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32) {

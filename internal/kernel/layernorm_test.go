@@ -34,13 +34,13 @@ func TestLayerNorm(t *testing.T) {
 			rows, cols, r := rapid.IntRange(0, 9).Draw(t, "rows"), 1+sizes.Draw(t, "cols"), randomOf(t)
 			x, gamma, beta, dy := normals(r, rows*cols, 3, 2), normals(r, cols, 1, 0.5), normals(r, cols, 0, 1), normals(r, rows*cols, 0, 1)
 			y, mean, rstd := dirty(rows*cols), dirty(rows), dirty(rows)
-			e.LayerNormForward(y, mean, rstd, x, gamma, beta, rows, cols, eps)
+			e.LayerNormForward(F32(y), mean, rstd, F32(x), gamma, beta, rows, cols, eps)
 			wantY, wantMean, wantRstd := layerNormReference(float64s(x), float64s(gamma), float64s(beta), rows, cols, eps)
 			near(t, "mean", mean, wantMean, 2e-6)
 			near(t, "rstd", rstd, wantRstd, 1e-5)
 			near(t, "y", y, wantY, 2e-5)
 			dx, dgamma, dbeta := dirty(rows*cols), dirty(cols), dirty(cols)
-			e.LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd, rows, cols)
+			e.LayerNormBackward(F32(dx), dgamma, dbeta, F32(dy), F32(x), gamma, mean, rstd, rows, cols)
 			loss := func(in [][]float64) float64 {
 				y, _, _ := layerNormReference(in[0], in[1], in[2], rows, cols, eps)
 				return weighted(dy, y)
@@ -58,8 +58,8 @@ func TestLayerNormOverManyBlocks(t *testing.T) {
 		out := dirty(2*rows*cols + 2*cols + 2*rows)
 		y, dx, rest := out[:rows*cols], out[rows*cols:2*rows*cols], out[2*rows*cols:]
 		dgamma, dbeta, mean, rstd := rest[:cols], rest[cols:2*cols], rest[2*cols:2*cols+rows], rest[2*cols+rows:]
-		e.LayerNormForward(y, mean, rstd, x, gamma, gamma, rows, cols, 1e-6)
-		e.LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd, rows, cols)
+		e.LayerNormForward(F32(y), mean, rstd, F32(x), gamma, gamma, rows, cols, 1e-6)
+		e.LayerNormBackward(F32(dx), dgamma, dbeta, F32(dy), F32(x), gamma, mean, rstd, rows, cols)
 		loss := func(in [][]float64) float64 {
 			y, _, _ := layerNormReference(in[0], in[1], float64s(gamma), rows, cols, 1e-6)
 			return weighted(dy, y)

@@ -18,8 +18,14 @@ const peakRounds = 20000
 // PeakFLOPs measures how many float32 multiplications and additions all workers compute a second when nothing comes
 // from memory: the limit that products are held against. It takes about the given time; the fastest burst counts,
 // because others tell of other processes.
-func (e *Engine) PeakFLOPs(during time.Duration) float64 {
-	loop := peakLoopOf(e.family)
+func (e *Engine) PeakFLOPs(during time.Duration) float64 { return e.peak(peakLoopOf(e.family), during) }
+
+// PeakBFloat16FLOPs is PeakFLOPs of products of bf16 with sums in float32.
+func (e *Engine) PeakBFloat16FLOPs(during time.Duration) float64 {
+	return e.peak(halfPeakLoopOf(e.family), during)
+}
+
+func (e *Engine) peak(loop peakLoop, during time.Duration) float64 {
 	burst := func(_, _ int) { loop.run(peakRounds, 1e-3) }
 	bursts := 8 * e.Workers() // enough that workers begin and end together
 	best := 0.0

@@ -9,3 +9,6 @@ func peakAVX2(rounds int, factor float32)
 
 // peakAVX512 adds 12 vectors of products a round; see peak.go.
 func peakAVX512(rounds int, factor float32)
+
+// peakBF16 adds 12 vectors of products a round; see peak.go.
+func peakBF16(rounds int, factor float32)

@@ -73,3 +73,38 @@ round:
 	DECQ        AX
 	JNE         round
 	RET
+
+// func peakBF16(rounds int, factor float32)
+// Requires: AVX512F
+TEXT ·peakBF16(SB), NOSPLIT, $0-12
+	MOVQ         rounds+0(FP), AX
+	VBROADCASTSS factor+8(FP), Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
+	VPXORD       Z8, Z8, Z8
+	VPXORD       Z9, Z9, Z9
+	VPXORD       Z10, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VPXORD       Z12, Z12, Z12
+
+round:
+	LONG $0x487ef262; WORD $0xc852
+	LONG $0x487ef262; WORD $0xd052
+	LONG $0x487ef262; WORD $0xd852
+	LONG $0x487ef262; WORD $0xe052
+	LONG $0x487ef262; WORD $0xe852
+	LONG $0x487ef262; WORD $0xf052
+	LONG $0x487ef262; WORD $0xf852
+	LONG $0x487e7262; WORD $0xc052
+	LONG $0x487e7262; WORD $0xc852
+	LONG $0x487e7262; WORD $0xd052
+	LONG $0x487e7262; WORD $0xd852
+	LONG $0x487e7262; WORD $0xe052
+	DECQ AX
+	JNE  round
+	RET

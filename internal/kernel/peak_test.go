@@ -14,8 +14,10 @@ func TestPeakFLOPs(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer e.Close()
-			if rate := e.PeakFLOPs(time.Millisecond); rate < 1e8 {
-				t.Errorf("%.3g FLOP/s: slower than any processor", rate)
+			for _, peak := range []func(time.Duration) float64{e.PeakFLOPs, e.PeakBFloat16FLOPs} {
+				if rate := peak(time.Millisecond); rate < 1e8 {
+					t.Errorf("%.3g FLOP/s: slower than any processor", rate)
+				}
 			}
 		})
 	}
@@ -30,11 +32,12 @@ func BenchmarkPeak(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer e.Close()
-			best := 0.0
+			best, half := 0.0, 0.0
 			for b.Loop() {
-				best = max(best, e.PeakFLOPs(50*time.Millisecond))
+				best, half = max(best, e.PeakFLOPs(50*time.Millisecond)), max(half, e.PeakBFloat16FLOPs(50*time.Millisecond))
 			}
 			b.ReportMetric(best/1e9, "GFLOP/s")
+			b.ReportMetric(half/1e9, "bf16-GFLOP/s")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

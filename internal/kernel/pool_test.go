@@ -46,7 +46,7 @@ func TestMaxPool(t *testing.T) {
 			}
 			want, wantArgmax := maxPoolReference(s, float64s(x))
 			y, argmax := dirty(len(want)), make([]int32, len(want))
-			e.MaxPoolForward(s, y, argmax, x)
+			e.MaxPoolForward(s, F32(y), argmax, F32(x))
 			near(t, "y", y, want, 0)
 			dy, dx, wantDx := normals(r, len(y), 0, 1), dirty(len(x)), make([]float64, len(x))
 			size, out := s.Height*s.Width*s.Channels, s.OutHeight()*s.OutWidth()*s.Channels
@@ -56,7 +56,7 @@ func TestMaxPool(t *testing.T) {
 				}
 				wantDx[i/out*size+int(position)*s.Channels+i%s.Channels] += float64(dy[i])
 			}
-			e.MaxPoolBackward(s, dx, dy, argmax)
+			e.MaxPoolBackward(s, F32(dx), F32(dy), argmax)
 			near(t, "dx", dx, wantDx, 1e-6)
 		})
 	})
@@ -69,7 +69,7 @@ func TestMaxPoolKeepsNaN(t *testing.T) {
 			x, y, argmax := []float32{1, 2, 3, 4}, dirty(1), []int32{0}
 			x[i] = float32(math.NaN())
 			y[0] = 0
-			e.MaxPoolForward(s, y, argmax, x)
+			e.MaxPoolForward(s, F32(y), argmax, F32(x))
 			if y[0] == y[0] {
 				t.Errorf("the maximum of %v is %g, want NaN", x, y[0])
 			}
@@ -91,9 +91,9 @@ func TestMeanPool(t *testing.T) {
 			}
 			x, dy := normals(r, views*positions*cols, 1, 1), normals(r, views*cols, 0, 1)
 			y, dx := dirty(len(dy)), dirty(len(x))
-			e.MeanPoolForward(y, x, views, positions, cols)
+			e.MeanPoolForward(F32(y), F32(x), views, positions, cols)
 			near(t, "y", y, reference(float64s(x)), 1e-6)
-			e.MeanPoolBackward(dx, dy, views, positions, cols)
+			e.MeanPoolBackward(F32(dx), F32(dy), views, positions, cols)
 			followsDifferences(t, r, func(in [][]float64) float64 { return weighted(dy, reference(in[0])) }, [][]float32{x}, [][]float32{dx})
 		})
 	})

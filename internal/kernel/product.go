@@ -2,23 +2,27 @@ package kernel
 
 // Operand is a matrix in the caller's memory: element (i, j) is Data[i*RowStride+j*ColStride].
 type Operand struct {
-	Data                 []float32
+	Data                 Array
 	RowStride, ColStride int
 }
 
 // at is the part of the operand that begins at element (i, j).
 func (o Operand) at(i, j int) Operand {
-	o.Data = o.Data[min(i*o.RowStride+j*o.ColStride, len(o.Data)):]
+	o.Data = o.Data.From(min(i*o.RowStride+j*o.ColStride, o.Data.Len()))
 	return o
 }
 
-// Product describes C = A·B (+ C) (+ Bias) for A [M, K], B [K, N] and C [M, N].
+// tiles is a float32 operand as tile kernels read it.
+func (o Operand) tiles() left { return left{o.Data.Float32(), o.RowStride, o.ColStride} }
+
+// Product describes C = A·B (+ C) (+ Bias) for A [M, K], B [K, N] and C [M, N]. If one of the three is bf16, both
+// factors are rounded to bf16; sums are float32 in any case.
 type Product struct {
 	M, N, K    int
 	A, B       Operand
-	C          []float32 // element (i, j) is C[i*CStride+j]; must overlap neither A nor B
+	C          Array // element (i, j) is C[i*CStride+j]; must overlap neither A nor B
 	CStride    int
-	Accumulate bool      // add to what C holds instead of overwriting it
+	Accumulate bool      // add to what C holds instead of overwriting it; C is then float32
 	Bias       []float32 // [N], added to every row; nil for none
 	// Epilogue, if not nil, is called with ranges of rows of C that are complete and still in cache. The ranges are
 	// disjoint and cover all rows. Calls come from the workers of the Engine, several at a time, and must not call
@@ -31,33 +35,61 @@ func (e *Engine) MatMul(p Product) {
 	if p.M <= 0 || p.N <= 0 {
 		return
 	}
+	u := e.unitOf(p.A.Data, p.B.Data, p.C)
 	if p.M >= max(stripMinimum, p.K/stripDepth) {
 		e.strips(stripProduct{
-			m: p.M, n: p.N, k: p.K, a: leftSource(p.A), b: source{matrix: p.B}, c: p.C, cStride: p.CStride,
+			unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: source{matrix: p.B, k: p.K}, c: p.C, cStride: p.CStride,
 			accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,
 		})
 		return
 	}
 	e.grid(gridProduct{
-		m: p.M, n: p.N, k: p.K, a: p.A, b: e.product.rightSource(p.B, p.N), c: p.C, cStride: p.CStride,
+		unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: u.rightSource(p.B, p.N, p.K), c: p.C, cStride: p.CStride,
 		accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,
 	})
 }
 
-// smallProduct computes p on one worker inside a task of Parallel, for products that fit its second-level cache. It
-// takes neither Bias nor Epilogue.
-func (e *Engine) smallProduct(worker int, p Product) {
-	u, own := &e.product, &e.product.local[worker]
-	b := block{m: p.M, n: p.N, k: p.K, a: p.A, c: p.C, cStride: p.CStride, accumulate: p.Accumulate}
-	b.b = panels{data: p.B.Data, stride: p.B.RowStride, panelStride: u.cols}
-	if !u.wholePanels(p.B, p.N) {
-		b.b.stride = u.padded(p.N)
-		own.b = grown(own.b, p.K*b.b.stride)
-		b.b.data = own.b
-		u.copyBlock(own.b, b.b.stride, p.B, p.K, p.N)
+// unitOf chooses how to multiply: in bf16 if something is.
+func (e *Engine) unitOf(operands ...Array) *productUnit {
+	for _, o := range operands {
+		if o.Half() {
+			return &e.pairs
+		}
 	}
+	return &e.product
+}
+
+// words is the number of words of a sum over k terms.
+func (u *productUnit) words(k int) int {
+	if u.isPairs {
+		return cut(k, 2)
+	}
+	return k
+}
+
+// smallProduct computes p on one worker inside a task of Parallel, for products that fit its second-level cache. It
+// takes neither Bias nor Epilogue, and C is float32. A roomy C has space for whole panels in each row, and what lies
+// there is overwritten: a tile that sticks out of C then needs no detour.
+func (e *Engine) smallProduct(worker int, p Product, roomy bool) {
+	u := e.unitOf(p.A.Data, p.B.Data)
+	own, words := &u.local[worker], u.words(p.K)
+	b := block{m: p.M, n: p.N, k: words, c: p.C.Float32(), cStride: p.CStride, accumulate: p.Accumulate}
+	if roomy {
+		b.n = u.whole(p.N)
+	}
+	if u.isPairs {
+		a := u.leftSource(p.A, p.K)
+		b.a = a.left(u, own, u.padded(words), 0, p.M, 0, words)
+	} else {
+		b.a = p.A.tiles()
+	}
+	right := u.rightSource(p.B, p.N, p.K)
+	b.b = right.right(u, own, 0, words, 0, p.N)
 	u.multiply(worker, b)
 }
+
+// whole is n rounded up to whole panels.
+func (u *productUnit) whole(n int) int { return cut(n, u.cols) * u.cols }
 
 // wholePanels reports whether tiles can read B [K, n] in place: rows are contiguous and fill whole panels, since tiles
 // read no less, and do not meet in a few sets of the first-level cache.
@@ -77,6 +109,7 @@ type source struct {
 	matrix  Operand
 	patches patches
 	weights classWeights
+	k       int // terms of the sum, along which pairs are made
 }
 
 type sourceKind int
@@ -87,7 +120,8 @@ const (
 	fromWeights
 )
 
-// fill writes the rows [rowFrom, rowTo) and columns [colFrom, colTo) to dst, row-major with the given stride.
+// fill writes the rows [rowFrom, rowTo) and columns [colFrom, colTo) of a float32 source to dst, row-major with the
+// given stride; patches of bf16 are counted and written in words.
 func (s *source) fill(u *productUnit, dst []float32, stride, rowFrom, rowTo, colFrom, colTo int) {
 	switch s.kind {
 	case fromMatrix:
@@ -99,18 +133,18 @@ func (s *source) fill(u *productUnit, dst []float32, stride, rowFrom, rowTo, col
 	}
 }
 
-// copyBlock writes rows×cols elements of an operand to dst, row-major with the given stride.
+// copyBlock writes rows×cols elements of a float32 operand to dst, row-major with the given stride.
 func (u *productUnit) copyBlock(dst []float32, stride int, o Operand, rows, cols int) {
 	switch {
 	case rows == 0 || cols == 0: // there may be no data at all
 	case o.ColStride == 1:
-		u.copyMatrix(dst, stride, o.Data, o.RowStride, rows, cols)
+		u.copyMatrix(dst, stride, o.Data.Float32(), o.RowStride, rows, cols)
 	case o.RowStride == 1:
-		u.transpose(dst, stride, o.Data, o.ColStride, cols, rows)
+		u.transpose(dst, stride, o.Data.Float32(), o.ColStride, cols, rows)
 	default:
 		for i := range rows {
 			for j := range cols {
-				dst[i*stride+j] = o.Data[i*o.RowStride+j*o.ColStride]
+				dst[i*stride+j] = o.Data.Float32()[i*o.RowStride+j*o.ColStride]
 			}
 		}
 	}
@@ -120,18 +154,21 @@ func (u *productUnit) copyBlock(dst []float32, stride int, o Operand, rows, cols
 // largest call seen and is never given back. It is used by one call at a time; each worker has its own part of local.
 type productUnit struct {
 	microKernels
-	packed   []float32 // B in panels
-	start    []float32 // the bias up to a whole number of panels
-	partials []float32 // sums over parts of K
-	zeros    []float32
-	local    []workerScratch
+	loops     innerLoops
+	isPairs   bool      // multiplies bf16
+	packed    []float32 // B in panels
+	start     []float32 // the bias up to a whole number of panels
+	partials  []float32 // sums over parts of K
+	unrounded []float32 // C of a grid before it is rounded
+	zeros     []float32
+	local     []workerScratch
 }
 
 // workerScratch is one worker's copies of blocks of A, B and C.
-type workerScratch struct{ a, b, c, edge []float32 }
+type workerScratch struct{ a, b, c, edge, gathered, turned []float32 }
 
-func newProductUnit(f Family, workers int) productUnit {
-	u := productUnit{microKernels: microKernelsOf(f), local: make([]workerScratch, workers)}
+func newProductUnit(f Family, workers int, pairs bool) productUnit {
+	u := productUnit{microKernels: microKernelsOf(f, pairs), loops: loopsOf(f), isPairs: pairs, local: make([]workerScratch, workers)}
 	u.zeros = make([]float32, u.cols)
 	for i := range u.local {
 		u.local[i].edge = make([]float32, u.rows*u.cols)
@@ -143,8 +180,7 @@ func newProductUnit(f Family, workers int) productUnit {
 // that the rows of a panel spread over all sets of the caches.
 func (u *productUnit) padded(n int) int {
 	const line = 16
-	whole := (n + u.cols - 1) / u.cols * u.cols
-	return ((whole+line-1)/line | 1) * line
+	return (cut(u.whole(n), line) | 1) * line
 }
 
 // startRow returns the bias as the tile kernels read it, or nil for none.

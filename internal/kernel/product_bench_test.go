@@ -41,19 +41,31 @@ func BenchmarkLinear(b *testing.B) {
 		r := seeded(1)
 		x, y, w, dw := normals(r, rows*in, 0, 1), normals(r, rows*out, 0, 1), normals(r, in*out, 0, 1), make([]float32, in*out)
 		dx := make([]float32, rows*in)
-		products := map[string]Product{
-			"y":  {M: rows, N: out, K: in, A: rowMajor(x, in), B: rowMajor(w, in).transposed(), C: y, CStride: out},
-			"dx": {M: rows, N: in, K: out, A: rowMajor(y, out), B: rowMajor(w, in), C: dx, CStride: in},
-			"dw": {M: out, N: in, K: rows, A: rowMajor(y, out).transposed(), B: rowMajor(x, in), C: dw, CStride: in},
-		}
-		for _, name := range []string{"y", "dx", "dw"} {
-			b.Run(fmt.Sprintf("%dx%d/%s", in, out, name), func(b *testing.B) {
-				benchmarkFamily(b, func(b *testing.B, e *Engine) {
-					measure(b, 2*rows*float64(in)*float64(out), func() { e.MatMul(products[name]) })
+		for storage, array := range storages {
+			ax, ay, adx := array(x), array(y), array(dx)
+			products := map[string]Product{
+				"y":  {M: rows, N: out, K: in, A: rowsOf(ax, in), B: rowMajor(w, in).transposed(), C: ay, CStride: out},
+				"dx": {M: rows, N: in, K: out, A: rowsOf(ay, out), B: rowMajor(w, in), C: adx, CStride: in},
+				"dw": {M: out, N: in, K: rows, A: rowsOf(ay, out).transposed(), B: rowsOf(ax, in), C: F32(dw), CStride: in},
+			}
+			for _, name := range []string{"y", "dx", "dw"} {
+				b.Run(fmt.Sprintf("%dx%d/%s/%s", in, out, name, storage), func(b *testing.B) {
+					benchmarkFamily(b, func(b *testing.B, e *Engine) {
+						measure(b, 2*rows*float64(in)*float64(out), func() { e.MatMul(products[name]) })
+					})
 				})
-			})
+			}
 		}
 	}
+}
+
+// storages make the activations of a benchmark.
+var storages = map[string]func([]float32) Array{
+	"fp32": F32,
+	"bf16": func(x []float32) Array {
+		half, _ := rounded(x)
+		return half
+	},
 }
 
 // BenchmarkConv is the convolutions of ResNet-18 with a small stem at 32 px, and of a patch embedding.
@@ -65,17 +77,23 @@ func BenchmarkConv(b *testing.B) {
 		r := seeded(1)
 		x, y, w := normals(r, s.inputs()*s.Channels, 0, 1), normals(r, s.outputs()*s.Filters, 0, 1), normals(r, s.Filters*s.patch(), 0, 1)
 		dx, dw := make([]float32, len(x)), make([]float32, len(w))
-		kernels := map[string]func(*Engine){
-			"y":  func(e *Engine) { e.ConvForward(s, y, x, w) },
-			"dx": func(e *Engine) { e.ConvBackwardInput(s, dx, y, w) },
-			"dw": func(e *Engine) { e.ConvBackwardWeights(s, dw, y, x) },
-		}
-		for _, name := range []string{"y", "dx", "dw"} {
-			b.Run(fmt.Sprintf("%dx%dx%d-%d-k%ds%d/%s", s.Height, s.Width, s.Channels, s.Filters, s.Kernel, s.Stride, name), func(b *testing.B) {
-				benchmarkFamily(b, func(b *testing.B, e *Engine) {
-					measure(b, 2*float64(s.outputs())*float64(s.Filters)*float64(s.patch()), func() { kernels[name](e) })
+		for storage, array := range storages {
+			if s.Channels == 3 && storage == "bf16" {
+				continue // pictures stay float32
+			}
+			ax, ay, adx := array(x), array(y), array(dx)
+			kernels := map[string]func(*Engine){
+				"y":  func(e *Engine) { e.ConvForward(s, ay, ax, w) },
+				"dx": func(e *Engine) { e.ConvBackwardInput(s, adx, ay, w) },
+				"dw": func(e *Engine) { e.ConvBackwardWeights(s, dw, ay, ax) },
+			}
+			for _, name := range []string{"y", "dx", "dw"} {
+				b.Run(fmt.Sprintf("%dx%dx%d-%d-k%ds%d/%s/%s", s.Height, s.Width, s.Channels, s.Filters, s.Kernel, s.Stride, name, storage), func(b *testing.B) {
+					benchmarkFamily(b, func(b *testing.B, e *Engine) {
+						measure(b, 2*float64(s.outputs())*float64(s.Filters)*float64(s.patch()), func() { kernels[name](e) })
+					})
 				})
-			})
+			}
 		}
 	}
 }

@@ -25,7 +25,7 @@ func drawOperand(t *rapid.T, name string, rows, cols int) Operand {
 	if rows > 0 && cols > 0 {
 		size = (rows-1)*o.RowStride + (cols-1)*o.ColStride + 1
 	}
-	o.Data = normals(randomOf(t), size, 0, 1)
+	o.Data = F32(normals(randomOf(t), size, 0, 1))
 	return o
 }
 
@@ -35,15 +35,15 @@ func drawProduct(t *rapid.T, m, n, k int) (Product, []float64) {
 	p := Product{M: m, N: n, K: k, A: drawOperand(t, "A", m, k), B: drawOperand(t, "B", k, n)}
 	p.CStride = n + rapid.SampledFrom([]int{0, 3}).Draw(t, "C gap")
 	p.Accumulate = rapid.Bool().Draw(t, "accumulate")
-	p.C = dirty(m * p.CStride)
+	p.C = F32(dirty(m * p.CStride))
 	if rapid.Bool().Draw(t, "biased") {
 		p.Bias = normals(randomOf(t), n, 0, 1)
 	}
 	at := func(o Operand) func(i, j int) float32 {
-		return func(i, j int) float32 { return o.Data[i*o.RowStride+j*o.ColStride] }
+		return func(i, j int) float32 { return o.Data.f32[i*o.RowStride+j*o.ColStride] }
 	}
 	product := reference.MatMul(m, n, k, at(p.A), at(p.B))
-	want := make([]float64, len(p.C))
+	want := make([]float64, p.C.Len())
 	for i := range want {
 		want[i] = math.NaN()
 		if row, j := i/p.CStride, i%p.CStride; j < n {
@@ -52,8 +52,8 @@ func drawProduct(t *rapid.T, m, n, k int) (Product, []float64) {
 				want[i] += float64(p.Bias[j])
 			}
 			if p.Accumulate {
-				p.C[i] = float32(i % 7)
-				want[i] += float64(p.C[i])
+				p.C.f32[i] = float32(i % 7)
+				want[i] += float64(p.C.f32[i])
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func TestMatMul(t *testing.T) {
 				p.Epilogue = seen.epilogue
 			}
 			e.MatMul(p)
-			checkProduct(t, p.C, want, k)
+			checkProduct(t, p.C.f32, want, k)
 			if i := slices.IndexFunc(seen.rows, func(count int) bool { return count != 1 }); n > 0 && i >= 0 {
 				t.Fatalf("the epilogue saw row %d %d times", i, seen.rows[i])
 			}
@@ -118,7 +118,7 @@ func TestEpilogueSeesFinishedRows(t *testing.T) {
 		for _, size := range [][3]int{{700, 40, 500}, {60, 40, 2000}, {300, 500, 20}} {
 			m, n, k := size[0], size[1], size[2]
 			a, b, c := normals(seeded(1), m*k, 0, 1), normals(seeded(2), k*n, 0, 1), dirty(m*n)
-			p := Product{M: m, N: n, K: k, A: rowMajor(a, k), B: rowMajor(b, n), C: c, CStride: n}
+			p := Product{M: m, N: n, K: k, A: rowMajor(a, k), B: rowMajor(b, n), C: F32(c), CStride: n}
 			p.Epilogue = func(from, to int) {
 				for i := from * n; i < to*n; i++ {
 					c[i] *= 2
@@ -139,8 +139,8 @@ func TestSmallProduct(t *testing.T) {
 			if p.Bias != nil {
 				t.Skip("no bias in small products")
 			}
-			e.smallProduct(1, p)
-			checkProduct(t, p.C, want, k)
+			e.smallProduct(1, p, false)
+			checkProduct(t, p.C.f32, want, k)
 		})
 	})
 }
@@ -151,7 +151,7 @@ func TestMatMulDoesNotDependOnWorkers(t *testing.T) {
 		a, b, bias := normals(seeded(1), m*k, 0, 1), normals(seeded(2), k*n, 0, 1), normals(seeded(3), n, 0, 1)
 		sameForWorkers(t, func(e *Engine) []float32 {
 			c := make([]float32, m*n)
-			e.MatMul(Product{M: m, N: n, K: k, A: rowMajor(a, m).transposed(), B: rowMajor(b, n), C: c, CStride: n, Bias: bias})
+			e.MatMul(Product{M: m, N: n, K: k, A: rowMajor(a, m).transposed(), B: rowMajor(b, n), C: F32(c), CStride: n, Bias: bias})
 			return c
 		})
 	}

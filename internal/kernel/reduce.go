@@ -56,22 +56,23 @@ func (j *reduceJob) run(_ *Engine, _, from, to int) {
 }
 
 // ColumnSums sets dst[j] = Σ_i x[i,j] of a rows×cols matrix, in float32 over blocks of rows and in float64 over blocks.
-func (e *Engine) ColumnSums(dst, x []float32, rows, cols int) {
+func (e *Engine) ColumnSums(dst []float32, x Array, rows, cols int) {
 	step := rowsPerBlock(cols)
 	blocks := cut(rows, step)
 	partials := e.vector.partials(blocks * cols)
-	share(e, &e.jobs.columns, columnSumsJob{partials, x[:rows*cols], cols, step}, rows, step)
+	share(e, &e.jobs.columns, columnSumsJob{partials, x, cols, step}, rows, step)
 	e.joinPartials(dst[:cols], partials, blocks, cols)
 }
 
 type columnSumsJob struct {
-	partials, x []float32
-	cols, step  int
+	partials   []float32
+	x          Array
+	cols, step int
 }
 
-func (j *columnSumsJob) run(e *Engine, _, from, to int) {
+func (j *columnSumsJob) run(e *Engine, worker, from, to int) {
 	b := from / j.step
-	e.vector.columnSums(j.partials[b*j.cols:(b+1)*j.cols], j.x[from*j.cols:to*j.cols], to-from, j.cols)
+	e.vector.columnSums(j.partials[b*j.cols:(b+1)*j.cols], e.vector.open(worker, 0, j.x, from*j.cols, to*j.cols), to-from, j.cols)
 }
 
 func sumPortable(x []float32) float64 {

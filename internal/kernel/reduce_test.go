@@ -52,7 +52,7 @@ func TestColumnSums(t *testing.T) {
 			for i, v := range float64s(x) {
 				want[i%cols] += v
 			}
-			e.ColumnSums(got, x, rows, cols)
+			e.ColumnSums(got, F32(x), rows, cols)
 			near(t, "ColumnSums", got, want, 2e-6)
 		})
 	})
@@ -66,7 +66,7 @@ func TestColumnSumsOfManyRowsStayAccurate(t *testing.T) {
 	}
 	inFamilies(t, func(t *testing.T, e *Engine) {
 		got := dirty(cols)
-		e.ColumnSums(got, x, rows, cols)
+		e.ColumnSums(got, F32(x), rows, cols)
 		want := rows * float64(float32(0.1))
 		near(t, "ColumnSums", got, []float64{want, want, want}, 1e-6)
 	})
@@ -76,7 +76,7 @@ func TestReductionsDependOnTheProblemOnly(t *testing.T) {
 	x := normals(seeded(3), 700_001, 0, 1)
 	sameForWorkers(t, func(e *Engine) []float32 {
 		sums := dirty(7)
-		e.ColumnSums(sums, x, len(x)/7, 7)
+		e.ColumnSums(sums, F32(x), len(x)/7, 7)
 		return append(sums, float32(e.Sum(x)), float32(e.SumSquares(x)))
 	})
 }

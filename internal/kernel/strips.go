@@ -12,25 +12,29 @@ const (
 
 // leftSource reads A in place unless its columns are not contiguous, or its rows lie a multiple of the page size apart,
 // where they would all meet in one set of the first-level cache.
-func leftSource(a Operand) source {
-	return source{matrix: a, inPlace: a.ColStride == 1 && a.RowStride%page != 0}
+func (u *productUnit) leftSource(a Operand, k int) source {
+	return source{matrix: a, k: k, inPlace: a.ColStride == 1 && u.wordStride(a)%page != 0 && u.hasWords(a, k)}
 }
 
-// left returns the rows [rowFrom, rowTo) and columns [colFrom, colTo) of the left operand of a strip.
-func (s *source) left(u *productUnit, own *workerScratch, stride, rowFrom, rowTo, colFrom, colTo int) Operand {
+// left returns the rows [rowFrom, rowTo) and words [from, to) of the left operand of a strip.
+func (s *source) left(u *productUnit, own *workerScratch, stride, rowFrom, rowTo, from, to int) left {
 	if s.inPlace {
-		return s.matrix.at(rowFrom, colFrom)
+		return s.wordsInPlace(u, rowFrom, from)
+	}
+	if u.isPairs {
+		return s.leftPairs(u, own, stride, rowFrom, rowTo, from, to)
 	}
 	own.a = grown(own.a, (rowTo-rowFrom)*stride)
-	s.fill(u, own.a, stride, rowFrom, rowTo, colFrom, colTo)
-	return Operand{Data: own.a, RowStride: stride, ColStride: 1}
+	s.fill(u, own.a, stride, rowFrom, rowTo, from, to)
+	return left{own.a, stride, 1}
 }
 
 // stripProduct is a product with many rows. B is packed once; each task then computes a strip of rows of C.
 type stripProduct struct {
+	unit       *productUnit
 	m, n, k    int
 	a, b       source
-	c          []float32 // nil: strips go to the worker's scratch, and scatter takes them from there
+	c          Array // none: strips go to the worker's scratch, and scatter takes them from there
 	cStride    int
 	accumulate bool
 	bias       []float32
@@ -40,62 +44,70 @@ type stripProduct struct {
 
 // strips computes a product strip by strip.
 func (e *Engine) strips(p stripProduct) {
-	u := &e.product
-	depths := max(1, cut(p.k, u.depth))
-	e.pack(p.b, p.n, p.k, depths)
+	u, words := p.unit, p.unit.words(p.k)
+	depths := max(1, cut(words, u.depth))
+	e.pack(u, p.b, p.n, words, depths)
 	count := min(p.m, max(stripTasks, cut(p.m, stripRows)))
-	share(e, &e.jobs.strip, stripJob{p, count, depths, u.startRow(p.bias, p.n)}, count, 1)
+	share(e, &e.jobs.strip, stripJob{p, count, words, depths, u.startRow(p.bias, p.n)}, count, 1)
 }
 
 type stripJob struct {
 	stripProduct
-	count, depths int
-	start         []float32
+	count, words, depths int
+	start                []float32
 }
 
 func (j *stripJob) run(e *Engine, worker, i, _ int) {
-	u, from, to := &e.product, i*j.m/j.count, (i+1)*j.m/j.count
+	u, from, to := j.unit, i*j.m/j.count, (i+1)*j.m/j.count
 	u.strip(worker, j, from, to)
 	switch {
-	case j.c == nil:
+	case j.c.None():
 		j.scatter.rows(u, u.local[worker].c, from, to)
-	case j.epilogue != nil:
+	case j.c.Half():
+		u.narrowRows(j.c.From(from*j.cStride), j.cStride, u.local[worker].c, j.n, to-from)
+	}
+	if j.epilogue != nil {
 		j.epilogue(from, to)
 	}
 }
 
+// narrowRows rounds dense rows of n float32 to the rows of a bf16 matrix.
+func (u *productUnit) narrowRows(c Array, cStride int, rows []float32, n, count int) {
+	u.loops.narrowRows(c.bf16, cStride, rows, n, count, n)
+}
+
 // pack brings all of B into panels: for each of depths ranges of rows, its panels one after the other.
-func (e *Engine) pack(b source, n, k, depths int) {
-	u := &e.product
+func (e *Engine) pack(u *productUnit, b source, n, k, depths int) {
 	count := cut(n, u.cols)
 	u.packed = grown(u.packed, k*count*u.cols)
-	share(e, &e.jobs.pack, packJob{b, n, k, depths, count}, count*depths, 1)
+	share(e, &e.jobs.pack, packJob{u, b, n, k, depths, count}, count*depths, 1)
 }
 
 type packJob struct {
+	unit                *productUnit
 	b                   source
 	n, k, depths, count int
 }
 
-func (j *packJob) run(e *Engine, _, i, _ int) {
-	u, depth, col := &e.product, i/j.count, i%j.count*e.product.cols
+func (j *packJob) run(_ *Engine, worker, i, _ int) {
+	u, depth, col := j.unit, i/j.count, i%j.count*j.unit.cols
 	from, to := depth*j.k/j.depths, (depth+1)*j.k/j.depths
-	j.b.fill(u, u.packed[from*j.count*u.cols+(to-from)*col:], u.cols, from, to, col, min(j.n, col+u.cols))
+	j.b.fillRight(u, &u.local[worker], u.packed[from*j.count*u.cols+(to-from)*col:], u.cols, from, to, col, min(j.n, col+u.cols))
 }
 
 // strip computes rows [from, to) of C.
 func (u *productUnit) strip(worker int, p *stripJob, from, to int) {
 	own, width := &u.local[worker], cut(p.n, u.cols)*u.cols
 	b := block{m: to - from, n: p.n, cStride: p.cStride, start: p.start, accumulate: p.accumulate}
-	if p.c == nil {
+	if p.c.None() || p.c.Half() {
 		own.c = grown(own.c, b.m*p.n)
 		b.c, b.cStride = own.c, p.n
 	} else {
-		b.c = p.c[from*p.cStride:]
+		b.c = p.c.f32[from*p.cStride:]
 	}
-	stride := u.padded(cut(p.k, p.depths))
+	stride := u.padded(cut(p.words, p.depths))
 	for depth := range p.depths {
-		kFrom, kTo := depth*p.k/p.depths, (depth+1)*p.k/p.depths
+		kFrom, kTo := depth*p.words/p.depths, (depth+1)*p.words/p.depths
 		b.k = kTo - kFrom
 		b.a = p.a.left(u, own, stride, from, to, kFrom, kTo)
 		b.b = panels{data: u.packed[kFrom*width:], stride: u.cols, panelStride: b.k * u.cols}

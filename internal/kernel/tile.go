@@ -1,5 +1,10 @@
 package kernel
 
+import "math"
+
+// A tile kernel multiplies words: a word is one float32, or a pair of bf16 numbers that follow each other in the sum,
+// the first in the lower half. What is said of elements and of k holds for words.
+//
 // tileKernel computes a tile of rows×cols(family) elements C = start + A·B (+ C): element (i, p) of A is
 // a[i*aRow+p*aCol], row p of B starts at b[p*bStride] and row i of C at c[i*cStride]. Every row of the tile begins as
 // the vector start. Both strides of A are free, so that A is read in place, transposed or not.
@@ -16,8 +21,12 @@ type microKernels struct {
 	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 }
 
-func portableMicroKernels() microKernels {
-	return microKernels{rows: 4, cols: portableCols, depth: 256, tile: tilePortable, copyMatrix: copyPortable, transpose: transposePortable}
+func portableMicroKernels(pairs bool) microKernels {
+	m := microKernels{rows: 4, cols: portableCols, depth: 256, tile: tilePortable, copyMatrix: copyPortable, transpose: transposePortable}
+	if pairs {
+		m.tile = tilePairsPortable
+	}
+	return m
 }
 
 const portableCols = 8
@@ -41,6 +50,34 @@ func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol in
 	}
 }
 
+// tilePairsPortable is tilePortable on words that are pairs of bf16.
+func tilePairsPortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool) {
+	for i := range rows {
+		sums := [portableCols]float32(start)
+		for p := range k {
+			low, high := halves(a[i*aRow+p*aCol])
+			for j, pair := range (*[portableCols]float32)(b[p*bStride:]) {
+				left, right := halves(pair)
+				sums[j] += low * left
+				sums[j] += high * right
+			}
+		}
+		out := (*[portableCols]float32)(c[i*cStride:])
+		for j, sum := range sums {
+			if accumulate {
+				sum += out[j]
+			}
+			out[j] = sum
+		}
+	}
+}
+
+// halves are the two numbers of a word.
+func halves(word float32) (low, high float32) {
+	bits := math.Float32bits(word)
+	return math.Float32frombits(bits << 16), math.Float32frombits(bits &^ 0xffff)
+}
+
 func copyPortable(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
 	for i := range rows {
 		copy(dst[i*dstStride:][:cols], src[i*srcStride:])
@@ -55,6 +92,12 @@ func transposePortable(dst []float32, dstStride int, src []float32, srcStride, r
 	}
 }
 
+// left is a block of A as the tile kernels read it: element (i, p) is data[i*rowStride+p*colStride].
+type left struct {
+	data                 []float32
+	rowStride, colStride int
+}
+
 // panels is a block of B as the tile kernels read it: column panels as wide as a tile, panelStride apart, with rows
 // stride apart. Panels side by side in one row-major matrix and panels packed one after the other both fit.
 type panels struct {
@@ -65,7 +108,7 @@ type panels struct {
 // block is a product small enough for one worker's caches.
 type block struct {
 	m, n, k    int
-	a          Operand
+	a          left
 	b          panels
 	c          []float32
 	cStride    int
@@ -89,13 +132,13 @@ func (u *productUnit) column(worker int, b block, j int, panel, start []float32)
 	tiles := (b.m + u.rows - 1) / u.rows
 	for t := range tiles {
 		from, to := t*b.m/tiles, (t+1)*b.m/tiles
-		a, c := b.a.Data[min(from*b.a.RowStride, len(b.a.Data)):], b.c[from*b.cStride+j:]
+		a, c := b.a.data[min(from*b.a.rowStride, len(b.a.data)):], b.c[from*b.cStride+j:]
 		if b.n-j >= u.cols {
-			u.tile(to-from, c, b.cStride, a, b.a.RowStride, b.a.ColStride, panel, b.b.stride, b.k, start, b.accumulate)
+			u.tile(to-from, c, b.cStride, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, b.accumulate)
 			continue
 		}
 		edge := u.local[worker].edge
-		u.tile(to-from, edge, u.cols, a, b.a.RowStride, b.a.ColStride, panel, b.b.stride, b.k, start, false)
+		u.tile(to-from, edge, u.cols, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, false)
 		store(c, b.cStride, edge, u.cols, to-from, b.n-j, b.accumulate)
 	}
 }

@@ -15,6 +15,15 @@ const maxBlockRows = 256
 // methods of Engine cut, hand out and join. The portable Go bodies stand beside the methods that use them and say
 // what each entry computes; the generated assembly has the same names with a family suffix.
 type innerLoops struct {
+	widen  func(dst []float32, src []BFloat16)
+	narrow func(dst []BFloat16, src []float32)
+	// narrowRows rounds a rows×cols matrix.
+	narrowRows func(dst []BFloat16, dstStride int, src []float32, srcStride, rows, cols int)
+	// pair makes a row of words, each of two bf16: an element of low in the lower half, one of high above. pairHalves
+	// makes that many rows of words, row i of rows 2i and 2i+1 of src.
+	pair       func(dst, low, high []float32)
+	pairHalves func(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int)
+
 	add          func(dst, a, b []float32)
 	scale        func(dst, a []float32, factor float32)
 	relu         func(y, x []float32)
@@ -52,6 +61,7 @@ type innerLoops struct {
 // portableLoops are the plain Go bodies: the family of CPUs without assembly, and what the assembly is tested beside.
 func portableLoops() innerLoops {
 	return innerLoops{
+		widen: widenPortable, narrow: narrowPortable, narrowRows: narrowRowsPortable, pair: pairPortable, pairHalves: pairHalvesPortable,
 		add: addPortable, scale: scalePortable, relu: reluPortable, reluBackward: reluBackwardPortable,
 		gelu: geluPortable, geluBackward: geluBackwardPortable,
 		sum: sumPortable, sumSquares: sumSquaresPortable, finite: finitePortable, dot: dotPortable, combine: combinePortable,
@@ -68,15 +78,16 @@ func portableLoops() innerLoops {
 // the largest call seen and is never given back. It is used by one kernel call at a time.
 type vectorUnit struct {
 	innerLoops
-	shared []float32   // partial results of one call, addressed by work item
-	local  [][]float32 // one buffer a worker
-	column []float32   // per-column numbers of one call
-	sums   []float64   // partial results of scalar reductions
+	shared []float32              // partial results of one call, addressed by work item
+	slots  [][slotCount][]float32 // of each worker: bf16 operands as float32
+	local  [][]float32            // one buffer a worker
+	column []float32              // per-column numbers of one call
+	sums   []float64              // partial results of scalar reductions
 }
 
 // newVectorUnit returns the unit of a family that this CPU runs.
 func newVectorUnit(f Family, workers int) vectorUnit {
-	return vectorUnit{innerLoops: loopsOf(f), local: make([][]float32, workers)}
+	return vectorUnit{innerLoops: loopsOf(f), local: make([][]float32, workers), slots: make([][slotCount][]float32, workers)}
 }
 
 // partials returns n floats shared by the work items of one call, with unspecified contents.

@@ -5,8 +5,9 @@ package kernel
 // loopsOf returns the inner loops of a family that this CPU runs.
 func loopsOf(f Family) innerLoops {
 	switch f {
-	case AVX512:
+	case AVX512, AVX512BF16:
 		return innerLoops{
+			widen: widenRowAVX512, narrow: narrowRowAVX512, narrowRows: narrowRowsAVX512, pair: pairRowAVX512, pairHalves: pairHalvesRowsAVX512,
 			add: addAVX512, scale: scaleAVX512, relu: reluAVX512, reluBackward: reluBackwardAVX512,
 			gelu: geluAVX512, geluBackward: geluBackwardAVX512,
 			sum: sumAVX512, sumSquares: sumSquaresAVX512, finite: finiteAVX512, dot: dotAVX512, combine: combineAVX512,
@@ -18,6 +19,7 @@ func loopsOf(f Family) innerLoops {
 		}
 	case AVX2:
 		return innerLoops{
+			widen: widenRowAVX2, narrow: narrowRowAVX2, narrowRows: narrowRowsAVX2, pair: pairRowAVX2, pairHalves: pairHalvesRowsAVX2,
 			add: addAVX2, scale: scaleAVX2, relu: reluAVX2, reluBackward: reluBackwardAVX2,
 			gelu: geluAVX2, geluBackward: geluBackwardAVX2,
 			sum: sumAVX2, sumSquares: sumSquaresAVX2, finite: finiteAVX2, dot: dotAVX2, combine: combineAVX2,

@@ -34,39 +34,41 @@ func benchValues(n int) []float32 { return normals(seeded(uint64(n)), n, 0, 1) }
 func BenchmarkAdd(b *testing.B) {
 	n := benchTokens * benchWidth
 	x, y := benchValues(n), benchValues(n)
-	benchmark(b, n, 3, func(e *Engine) { e.Accumulate(y, x) })
+	benchmark(b, n, 3, func(e *Engine) { e.Accumulate(F32(y), F32(x)) })
 }
 
 func BenchmarkGELUForward(b *testing.B) {
 	n := benchTokens * 4 * benchWidth
 	x, y := benchValues(n), benchValues(n)
-	benchmark(b, n, 2, func(e *Engine) { e.GELUForward(y, x) })
+	benchmark(b, n, 2, func(e *Engine) { e.GELUForward(F32(y), F32(x)) })
 }
 
 func BenchmarkGELUBackward(b *testing.B) {
 	n := benchTokens * 4 * benchWidth
 	x, dx := benchValues(n), benchValues(n)
-	benchmark(b, n, 3, func(e *Engine) { e.GELUBackward(dx, dx, x) })
+	benchmark(b, n, 3, func(e *Engine) { e.GELUBackward(F32(dx), F32(dx), F32(x)) })
 }
 
 func BenchmarkLayerNormForward(b *testing.B) {
 	rows, cols := benchTokens, benchWidth
 	x, y, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
 	mean, rstd := make([]float32, rows), make([]float32, rows)
-	benchmark(b, rows*cols, 2, func(e *Engine) { e.LayerNormForward(y, mean, rstd, x, gamma, gamma, rows, cols, 1e-6) })
+	benchmark(b, rows*cols, 2, func(e *Engine) { e.LayerNormForward(F32(y), mean, rstd, F32(x), gamma, gamma, rows, cols, 1e-6) })
 }
 
 func BenchmarkLayerNormBackward(b *testing.B) {
 	rows, cols := benchTokens, benchWidth
 	x, dy, dx, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
 	mean, rstd, dgamma, dbeta := make([]float32, rows), make([]float32, rows), make([]float32, cols), make([]float32, cols)
-	benchmark(b, rows*cols, 3, func(e *Engine) { e.LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd, rows, cols) })
+	benchmark(b, rows*cols, 3, func(e *Engine) {
+		e.LayerNormBackward(F32(dx), dgamma, dbeta, F32(dy), F32(x), gamma, mean, rstd, rows, cols)
+	})
 }
 
 func BenchmarkColumnSums(b *testing.B) {
 	rows, cols := benchTokens, benchWidth
 	x, sums := benchValues(rows*cols), make([]float32, cols)
-	benchmark(b, rows*cols, 1, func(e *Engine) { e.ColumnSums(sums, x, rows, cols) })
+	benchmark(b, rows*cols, 1, func(e *Engine) { e.ColumnSums(sums, F32(x), rows, cols) })
 }
 
 func BenchmarkBatchNormForward(b *testing.B) {
@@ -74,7 +76,7 @@ func BenchmarkBatchNormForward(b *testing.B) {
 	x, y, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
 	mean, rstd := make([]float32, cols), make([]float32, cols)
 	benchmark(b, rows*cols, 3, func(e *Engine) {
-		e.BatchNormForward(y, mean, rstd, x, nil, gamma, gamma, NormGroups{rows}, cols, 1e-5, true)
+		e.BatchNormForward(F32(y), mean, rstd, F32(x), Array{}, gamma, gamma, NormGroups{rows}, cols, 1e-5, true)
 	})
 }
 
@@ -83,7 +85,7 @@ func BenchmarkBatchNormBackward(b *testing.B) {
 	x, y, dy, dx, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
 	mean, rstd, dgamma, dbeta := make([]float32, cols), make([]float32, cols), make([]float32, cols), make([]float32, cols)
 	benchmark(b, rows*cols, 7, func(e *Engine) {
-		e.BatchNormBackward(dx, nil, dgamma, dbeta, dy, y, x, gamma, mean, rstd, NormGroups{rows}, cols, true)
+		e.BatchNormBackward(F32(dx), Array{}, dgamma, dbeta, F32(dy), F32(y), F32(x), gamma, mean, rstd, NormGroups{rows}, cols, true)
 	})
 }
 
@@ -91,7 +93,7 @@ func BenchmarkMaxPoolForward(b *testing.B) {
 	s := PoolShape{Images: 4, Height: 112, Width: 112, Channels: 64, Kernel: 3, Stride: 2, Pad: 1}
 	x := benchValues(s.Images * s.Height * s.Width * s.Channels)
 	y, argmax := make([]float32, len(x)/4), make([]int32, len(x)/4)
-	benchmark(b, len(x), 1, func(e *Engine) { e.MaxPoolForward(s, y, argmax, x) })
+	benchmark(b, len(x), 1, func(e *Engine) { e.MaxPoolForward(s, F32(y), argmax, F32(x)) })
 }
 
 func BenchmarkCrossEntropy(b *testing.B) {
@@ -116,13 +118,16 @@ func BenchmarkAttention(b *testing.B) {
 	for _, s := range []AttentionShape{{64, 65, 3, 64}, {32, 65, 6, 32}, {4, 197, 6, 64}} {
 		n := s.Views * s.Tokens * s.Heads * s.HeadDim
 		qkv, dqkv, out, dout, lse := benchValues(3*n), make([]float32, 3*n), make([]float32, n), benchValues(n), make([]float32, s.Views*s.Heads*s.Tokens)
-		name := fmt.Sprintf("tokens=%d,dim=%d", s.Tokens, s.HeadDim)
-		b.Run(name+"/forward", func(b *testing.B) {
-			benchmark(b, n*s.Tokens/2, 2, func(e *Engine) { e.AttentionForward(s, out, lse, qkv) })
-		})
-		b.Run(name+"/backward", func(b *testing.B) {
-			benchmark(b, n*s.Tokens/2, 5, func(e *Engine) { e.AttentionBackward(s, dqkv, dout, out, lse, qkv) })
-		})
+		for storage, array := range storages {
+			name := fmt.Sprintf("tokens=%d,dim=%d/%s", s.Tokens, s.HeadDim, storage)
+			q, dq, y, dy := array(qkv), array(dqkv), array(out), array(dout)
+			b.Run(name+"/forward", func(b *testing.B) {
+				benchmark(b, n*s.Tokens/2, 2, func(e *Engine) { e.AttentionForward(s, y, lse, q) })
+			})
+			b.Run(name+"/backward", func(b *testing.B) {
+				benchmark(b, n*s.Tokens/2, 5, func(e *Engine) { e.AttentionBackward(s, dq, dy, lse, q) })
+			})
+		}
 	}
 }
 

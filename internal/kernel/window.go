@@ -21,16 +21,22 @@ func (w window) segments(from, to int, visit func(row, image, y, x, count int)) 
 	}
 }
 
-// source is the matrix of patches of the maps in.
-func (w window) source(u *productUnit, in []float32) source {
-	u.zeros = grown(u.zeros, max(w.tapsX*w.channels, u.cols))
-	return source{kind: fromPatches, patches: patches{w, in}}
+// source is the matrix of patches of the maps in. Maps of bf16, whose channels must be even, are read as words.
+func (w window) source(u *productUnit, in Array) source {
+	s := source{kind: fromPatches, k: w.tapsY * w.tapsX * w.channels}
+	s.patches = patches{window: w, in: in.f32, half: in.Half()}
+	if in.Half() {
+		s.patches.channels, s.patches.in = w.channels/2, wordsOf(in.bf16)
+	}
+	u.zeros = grown(u.zeros, max(w.tapsX*s.patches.channels, u.cols))
+	return s
 }
 
 // patches is the matrix of patches of the maps in.
 type patches struct {
 	window
-	in []float32
+	in   []float32
+	half bool // in holds words
 }
 
 // fill is that of source.

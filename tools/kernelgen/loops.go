@@ -351,6 +351,8 @@ var kernelPackage = func() *types.Package {
 		named := types.NewNamed(types.NewTypeName(token.NoPos, p, name, nil), types.NewStruct(nil, nil), nil)
 		p.Scope().Insert(named.Obj())
 	}
+	half := types.NewNamed(types.NewTypeName(token.NoPos, p, "BFloat16", nil), types.Typ[types.Uint16], nil)
+	p.Scope().Insert(half.Obj())
 	return p
 }()
 

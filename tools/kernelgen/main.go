@@ -23,6 +23,7 @@ var files = []struct {
 	{"tile", emitTiles},
 	{"move", emitMoves},
 	{"peak", emitPeak},
+	{"convert", vectorLoops(emitConverts)},
 	{"elementwise", vectorLoops(emitElementwise)},
 	{"gelu", vectorLoops(emitGELU)},
 	{"layernorm", vectorLoops(emitLayerNorm)},
@@ -54,6 +55,9 @@ func write(path string, emit func(*build.Context)) error {
 		return err
 	}
 	if err := pass.Compile.Execute(file); err != nil {
+		return err
+	}
+	if err := encodeDots(file); err != nil {
 		return err
 	}
 	config := printer.Config{Name: "tools/kernelgen", Pkg: "kernel"}

@@ -17,6 +17,9 @@ const prefetchAhead = 24
 type tile struct {
 	unit
 	rows int
+	term term
+
+	upper reg.VecVirtual // split: the mask of the upper halves
 
 	sums   [][2]reg.VecVirtual
 	c, a   reg.GPVirtual
@@ -25,23 +28,41 @@ type tile struct {
 	triple reg.GPVirtual // three rows of A
 }
 
-// emitTiles declares a tile kernel for each number of rows: 6×16 and less for AVX2, 14×32 and less for AVX-512. The
-// largest fill the register file (12 of 16, 28 of 32) and leave two vectors for B and one or two for A.
+// term is what a tile kernel adds for a word of A and a word of B.
+type term struct {
+	name   string       // in the names of functions, before the family
+	rows   map[bool]int // largest tile, by whether the unit is wide
+	add    func(t *tile, bases []reg.GPVirtual, b reg.GPVirtual)
+	suffix string // in place of the unit's
+}
+
+// The largest tiles fill the register file: two vectors for B and one or two for A beside 12 of 16 or 28 of 32
+// accumulators; a split needs four for B, two for A and one for the mask.
+var (
+	single = term{rows: map[bool]int{false: 6, true: 14}, add: (*tile).outerProduct}
+	dot    = term{rows: map[bool]int{true: 14}, add: (*tile).outerProduct, suffix: "AVX512" + dotSuffix}
+	split  = term{name: "Split", rows: map[bool]int{false: 4, true: 12}, add: (*tile).splitProduct}
+)
+
+// emitTiles declares a tile kernel for each number of rows, of float32 words and of words that are pairs of bf16: by
+// VDPBF16PS, and for CPUs without it by splitting each word into two float32.
 func emitTiles(c *build.Context) {
 	bothUnits(c, func(u unit) {
-		rows := 6
-		if u.wide() {
-			rows = 14
-		}
-		for n := 1; n <= rows; n++ {
-			t := &tile{unit: u, rows: n}
-			t.emit()
+		for _, term := range []term{single, dot, split} {
+			for n := 1; n <= term.rows[u.wide()]; n++ {
+				t := &tile{unit: u, rows: n, term: term}
+				t.emit()
+			}
 		}
 	})
 }
 
 func (t *tile) emit() {
-	t.Function(fmt.Sprintf("tile%d%s", t.rows, t.suffix))
+	suffix := t.suffix
+	if t.term.suffix != "" {
+		suffix = t.term.suffix
+	}
+	t.Function(fmt.Sprintf("tile%d%s%s", t.rows, t.term.name, suffix))
 	t.Attributes(attr.NOSPLIT)
 	t.SignatureExpr("func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool)")
 	t.Doc(fmt.Sprintf("See tileKernel: %d rows.", t.rows))
@@ -80,12 +101,19 @@ func (t *tile) loop() {
 	t.LEAQ(operand.Mem{Base: t.aStep, Index: t.aStep, Scale: 2}, t.triple)
 	aCol, bStep, b := t.stride("aCol"), t.stride("bStride"), t.pointer("b")
 	bases := t.bases()
+	if t.term.name == split.name {
+		t.upper = t.vector()
+		ones := t.GP32()
+		t.MOVL(operand.U32(0xffff0000), ones)
+		t.VMOVD(ones, t.upper.AsX())
+		t.VBROADCASTSS(t.upper.AsX(), t.upper)
+	}
 	laterA, laterB := t.later(t.a, aCol), t.later(b, bStep)
 	k := t.pointer("k")
 	t.TESTQ(k, k)
 	t.JZ(operand.LabelRef("end"))
 	t.Label("loop")
-	t.outerProduct(bases, b)
+	t.term.add(t, bases, b)
 	t.prefetch(laterA, 4*t.rows-4) // the lines of a column of a transposed A
 	t.prefetch(laterB, t.bytes)
 	t.advance(aCol, append(bases, laterA)...)
@@ -107,6 +135,32 @@ func (t *tile) outerProduct(bases []reg.GPVirtual, b reg.GPVirtual) {
 		t.VFMADD231PS(element, left, t.sums[i][0])
 		t.VFMADD231PS(element, right, t.sums[i][1])
 	}
+}
+
+// splitProduct adds one column of A times one row of B, both pairs of bf16.
+func (t *tile) splitProduct(bases []reg.GPVirtual, b reg.GPVirtual) {
+	leftLow, leftHigh := t.halves(operand.Mem{Base: b}, t.VMOVUPS)
+	rightLow, rightHigh := t.halves(operand.Mem{Base: b, Disp: t.bytes}, t.VMOVUPS)
+	for i := range t.rows {
+		low, high := t.halves(t.element(bases, i), t.VBROADCASTSS)
+		t.VFMADD231PS(low, leftLow, t.sums[i][0])
+		t.VFMADD231PS(low, rightLow, t.sums[i][1])
+		t.VFMADD231PS(high, leftHigh, t.sums[i][0])
+		t.VFMADD231PS(high, rightHigh, t.sums[i][1])
+	}
+}
+
+// halves loads words and returns the numbers in their lower and upper halves.
+func (t *tile) halves(from operand.Mem, load func(...operand.Op)) (low, high reg.VecVirtual) {
+	low, high = t.vector(), t.vector()
+	load(from, high)
+	t.VPSLLD(operand.Imm(16), high, low)
+	if t.wide() {
+		t.VPANDD(t.upper, high, high)
+	} else {
+		t.VANDPS(t.upper, high, high)
+	}
+	return low, high
 }
 
 // prefetch asks for the lines at both ends of what lies between p and p+span bytes.

@@ -1,0 +1,97 @@
+//go:build amd64 && !noasm
+
+package kernel
+
+// The generated loops between float32 and bf16 take whole vectors; what is left of a row is done in Go.
+
+func widenRowAVX512(dst []float32, src []BFloat16) {
+	n := len(dst) &^ 15
+	if src = src[:len(dst)]; n > 0 {
+		widenAVX512(&dst[0], &src[0], n/16)
+	}
+	widenPortable(dst[n:], src[n:])
+}
+
+func widenRowAVX2(dst []float32, src []BFloat16) {
+	n := len(dst) &^ 7
+	if src = src[:len(dst)]; n > 0 {
+		widenAVX2(&dst[0], &src[0], n/8)
+	}
+	widenPortable(dst[n:], src[n:])
+}
+
+func narrowRowAVX512(dst []BFloat16, src []float32) {
+	n := len(dst) &^ 15
+	if src = src[:len(dst)]; n > 0 {
+		narrowAVX512(&dst[0], 0, &src[0], 0, 1, n/16)
+	}
+	narrowPortable(dst[n:], src[n:])
+}
+
+func narrowRowAVX2(dst []BFloat16, src []float32) {
+	n := len(dst) &^ 7
+	if src = src[:len(dst)]; n > 0 {
+		narrowAVX2(&dst[0], 0, &src[0], 0, 1, n/8)
+	}
+	narrowPortable(dst[n:], src[n:])
+}
+
+func pairRowAVX512(dst, low, high []float32) {
+	n := len(dst) &^ 15
+	if low, high = low[:len(dst)], high[:len(dst)]; n > 0 {
+		pairAVX512(&dst[0], &low[0], &high[0], n/16)
+	}
+	pairPortable(dst[n:], low[n:], high[n:])
+}
+
+func pairRowAVX2(dst, low, high []float32) {
+	n := len(dst) &^ 7
+	if low, high = low[:len(dst)], high[:len(dst)]; n > 0 {
+		pairAVX2(&dst[0], &low[0], &high[0], n/8)
+	}
+	pairPortable(dst[n:], low[n:], high[n:])
+}
+
+func pairHalvesRowsAVX512(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int) {
+	n := cols &^ 15
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(2*rows-1)*srcStride+n-1]
+		pairHalvesAVX512(&dst[0], dstStride, &src[0], srcStride, rows, n/16)
+	}
+	if rows > 0 && n < cols {
+		pairHalvesPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
+}
+
+func pairHalvesRowsAVX2(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int) {
+	n := cols &^ 7
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(2*rows-1)*srcStride+n-1]
+		pairHalvesAVX2(&dst[0], dstStride, &src[0], srcStride, rows, n/8)
+	}
+	if rows > 0 && n < cols {
+		pairHalvesPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
+}
+
+func narrowRowsAVX512(dst []BFloat16, dstStride int, src []float32, srcStride, rows, cols int) {
+	n := cols &^ 15
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(rows-1)*srcStride+n-1]
+		narrowAVX512(&dst[0], dstStride, &src[0], srcStride, rows, n/16)
+	}
+	if rows > 0 && n < cols {
+		narrowRowsPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
+}
+
+func narrowRowsAVX2(dst []BFloat16, dstStride int, src []float32, srcStride, rows, cols int) {
+	n := cols &^ 7
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(rows-1)*srcStride+n-1]
+		narrowAVX2(&dst[0], dstStride, &src[0], srcStride, rows, n/8)
+	}
+	if rows > 0 && n < cols {
+		narrowRowsPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
+}
