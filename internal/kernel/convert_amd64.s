@@ -29,29 +29,26 @@ loop1_end:
 // func narrowAVX2(dst *BFloat16, src *float32, vectors int)
 // Requires: AVX, AVX2
 TEXT ·narrowAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
-	VMOVUPS all_00007fff<>+0(SB), Y0
-	VMOVUPS all_00000001<>+0(SB), Y1
-	VMOVUPS all_00400000<>+0(SB), Y2
-	MOVQ    vectors+16(FP), DX
-	XORQ    BX, BX
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ vectors+16(FP), DX
+	XORQ BX, BX
 
 loop1_row:
 	TESTQ     DX, DX
 	JLE       loop1_end
-	VMOVUPS   (CX)(BX*4), Y3
-	VCMPPS    $0x03, Y3, Y3, Y4
-	VPSRLD    $0x10, Y3, Y5
-	VANDPS    Y1, Y5, Y5
-	VPADDD    Y0, Y3, Y6
-	VPADDD    Y5, Y6, Y6
-	VPOR      Y2, Y3, Y3
-	VBLENDVPS Y4, Y3, Y6, Y6
-	VPSRLD    $0x10, Y6, Y6
-	VPACKUSDW Y6, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (AX)(BX*2)
+	VMOVUPS   (CX)(BX*4), Y0
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, (AX)(BX*2)
 	ADDQ      $0x08, BX
 	DECQ      DX
 	JMP       loop1_row
@@ -117,38 +114,35 @@ GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 // func pairAVX2(dst *float32, low *float32, high *float32, vectors int)
 // Requires: AVX, AVX2
 TEXT ·pairAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), AX
-	MOVQ    low+8(FP), CX
-	MOVQ    high+16(FP), DX
-	VMOVUPS all_00007fff<>+0(SB), Y0
-	VMOVUPS all_00000001<>+0(SB), Y1
-	VMOVUPS all_00400000<>+0(SB), Y2
-	MOVQ    vectors+24(FP), BX
-	XORQ    SI, SI
+	MOVQ dst+0(FP), AX
+	MOVQ low+8(FP), CX
+	MOVQ high+16(FP), DX
+	MOVQ vectors+24(FP), BX
+	XORQ SI, SI
 
 loop1_row:
 	TESTQ     BX, BX
 	JLE       loop1_end
-	VMOVUPS   (CX)(SI*4), Y3
-	VMOVUPS   (DX)(SI*4), Y4
-	VCMPPS    $0x03, Y3, Y3, Y5
-	VPSRLD    $0x10, Y3, Y6
-	VANDPS    Y1, Y6, Y6
-	VPADDD    Y0, Y3, Y7
-	VPADDD    Y6, Y7, Y7
-	VPOR      Y2, Y3, Y3
-	VBLENDVPS Y5, Y3, Y7, Y7
-	VCMPPS    $0x03, Y4, Y4, Y3
-	VPSRLD    $0x10, Y4, Y5
-	VANDPS    Y1, Y5, Y5
-	VPADDD    Y0, Y4, Y6
-	VPADDD    Y5, Y6, Y6
-	VPOR      Y2, Y4, Y4
-	VBLENDVPS Y3, Y4, Y6, Y6
-	VPSRLD    $0x10, Y7, Y7
-	VANDPS    all_ffff0000<>+0(SB), Y6, Y6
-	VPOR      Y7, Y6, Y6
-	VMOVUPS   Y6, (AX)(SI*4)
+	VMOVUPS   (CX)(SI*4), Y0
+	VMOVUPS   (DX)(SI*4), Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPSRLD    $0x10, Y0, Y3
+	VANDPS    all_00000001<>+0(SB), Y3, Y3
+	VPADDD    all_00007fff<>+0(SB), Y0, Y4
+	VPADDD    Y3, Y4, Y4
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y4, Y4
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VPSRLD    $0x10, Y1, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y1, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VPSRLD    $0x10, Y4, Y4
+	VANDPS    all_ffff0000<>+0(SB), Y3, Y3
+	VPOR      Y4, Y3, Y3
+	VMOVUPS   Y3, (AX)(SI*4)
 	ADDQ      $0x08, SI
 	DECQ      BX
 	JMP       loop1_row
@@ -243,8 +237,7 @@ loop1_row:
 	VPANDD  Z1, Z4, Z4
 	VPADDD  Z0, Z3, Z5
 	VPADDD  Z4, Z5, Z5
-	VPORD   Z2, Z3, Z3
-	VMOVAPS Z3, K1, Z5
+	VPORD   Z2, Z3, K1, Z5
 	VPSRLD  $0x10, Z5, Z5
 	VPMOVDW Z5, (AX)(BX*2)
 	ADDQ    $0x10, BX
@@ -277,15 +270,13 @@ loop1_row:
 	VPANDD  Z1, Z5, Z5
 	VPADDD  Z0, Z3, Z6
 	VPADDD  Z5, Z6, Z6
-	VPORD   Z2, Z3, Z3
-	VMOVAPS Z3, K1, Z6
+	VPORD   Z2, Z3, K1, Z6
 	VCMPPS  $0x03, Z4, Z4, K1
 	VPSRLD  $0x10, Z4, Z3
 	VPANDD  Z1, Z3, Z3
 	VPADDD  Z0, Z4, Z5
 	VPADDD  Z3, Z5, Z5
-	VPORD   Z2, Z4, Z3
-	VMOVAPS Z3, K1, Z5
+	VPORD   Z2, Z4, K1, Z5
 	VPSRLD  $0x10, Z6, Z6
 	VPANDD  all_ffff0000<>+0(SB), Z5, Z5
 	VPORD   Z6, Z5, Z5

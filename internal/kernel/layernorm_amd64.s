@@ -21,19 +21,20 @@ loop1_row:
 	JLE    loop1_end
 	VXORPS Y0, Y0, Y0
 	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x08, R11
+	JLT    loop2_tail
 
 loop2_whole:
-	MOVQ    R9, R11
-	SUBQ    R10, R11
-	CMPQ    R11, $0x08
-	JLT     loop2_tail
 	VMOVUPS (BX)(R10*4), Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    $0x08, R10
-	JMP     loop2_whole
+	CMPQ    R10, R11
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ      R11, R11
+	ADDQ       $0x08, R11
+	SUBQ       R10, R11
 	JLE        loop2_done
 	LEAQ       tail_masks<>+32(SB), R12
 	NEGQ       R11
@@ -54,20 +55,21 @@ loop2_done:
 	VBROADCASTSS X1, Y0
 	VXORPS       Y1, Y1, Y1
 	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop3_tail
 
 loop3_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x08
-	JLT         loop3_tail
 	VMOVUPS     (BX)(R10*4), Y2
 	VSUBPS      Y0, Y2, Y2
 	VFMADD231PS Y2, Y2, Y1
 	ADDQ        $0x08, R10
-	JMP         loop3_whole
+	CMPQ        R10, R11
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x08, R11
+	SUBQ        R10, R11
 	JLE         loop3_done
 	LEAQ        tail_masks<>+32(SB), R12
 	NEGQ        R11
@@ -96,12 +98,11 @@ loop3_done:
 	VMOVSS       X0, (CX)
 	VMOVSS       X1, (DX)
 	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop4_tail
 
 loop4_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x08
-	JLT         loop4_tail
 	VMOVUPS     (BX)(R10*4), Y2
 	VSUBPS      Y0, Y2, Y2
 	VMULPS      Y1, Y2, Y2
@@ -110,10 +111,12 @@ loop4_whole:
 	VFMADD213PS Y3, Y4, Y2
 	VMOVUPS     Y2, (AX)(R10*4)
 	ADDQ        $0x08, R10
-	JMP         loop4_whole
+	CMPQ        R10, R11
+	JLE         loop4_whole
 
 loop4_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x08, R11
+	SUBQ        R10, R11
 	JLE         loop4_done
 	LEAQ        tail_masks<>+32(SB), R12
 	NEGQ        R11
@@ -196,12 +199,11 @@ loop1_row:
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ        R11, R13
-	SUBQ        R12, R13
-	CMPQ        R13, $0x08
-	JLT         loop2_tail
 	VMOVUPS     (SI)(R12*4), Y4
 	VMOVUPS     (BX)(R12*4), Y5
 	VMOVUPS     (DI)(R12*4), Y6
@@ -217,10 +219,12 @@ loop2_whole:
 	VFMADD231PS Y5, Y4, Y6
 	VMOVUPS     Y6, (CX)(R12*4)
 	ADDQ        $0x08, R12
-	JMP         loop2_whole
+	CMPQ        R12, R13
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R13, R13
+	ADDQ        $0x08, R13
+	SUBQ        R12, R13
 	JLE         loop2_done
 	LEAQ        tail_masks<>+32(SB), R14
 	NEGQ        R13
@@ -262,12 +266,11 @@ loop2_done:
 	VDIVSS       X3, X4, X4
 	VBROADCASTSS X4, Y3
 	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop3_tail
 
 loop3_whole:
-	MOVQ         R11, R13
-	SUBQ         R12, R13
-	CMPQ         R13, $0x08
-	JLT          loop3_tail
 	VMOVUPS      (SI)(R12*4), Y4
 	VMOVUPS      (BX)(R12*4), Y5
 	VSUBPS       Y0, Y4, Y4
@@ -278,10 +281,12 @@ loop3_whole:
 	VMULPS       Y1, Y5, Y5
 	VMOVUPS      Y5, (AX)(R12*4)
 	ADDQ         $0x08, R12
-	JMP          loop3_whole
+	CMPQ         R12, R13
+	JLE          loop3_whole
 
 loop3_tail:
-	TESTQ        R13, R13
+	ADDQ         $0x08, R13
+	SUBQ         R12, R13
 	JLE          loop3_done
 	LEAQ         tail_masks<>+32(SB), R14
 	NEGQ         R13
@@ -309,6 +314,508 @@ loop1_end:
 	VZEROUPPER
 	RET
 
+// func layerNormBFloat16AVX2(y []BFloat16, mean []float32, rstd []float32, x []BFloat16, gamma []float32, beta []float32, rows int, cols int, eps float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·layerNormBFloat16AVX2(SB), NOSPLIT, $64-164
+	MOVQ y_base+0(FP), AX
+	MOVQ mean_base+24(FP), CX
+	MOVQ rstd_base+48(FP), DX
+	MOVQ x_base+72(FP), BX
+	MOVQ gamma_base+96(FP), SI
+	MOVQ beta_base+120(FP), DI
+	MOVQ rows+144(FP), R8
+	MOVQ cols+152(FP), R9
+
+loop1_row:
+	TESTQ  R8, R8
+	JLE    loop1_end
+	VXORPS Y0, Y0, Y0
+	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x08, R11
+	JLT    loop2_tail
+
+loop2_whole:
+	VPMOVZXWD (BX)(R10*2), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VADDPS    Y1, Y0, Y0
+	ADDQ      $0x08, R10
+	CMPQ      R10, R11
+	JLE       loop2_whole
+
+loop2_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop2_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y1
+	NEGQ    R11
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (BX)(R10*2), R10
+
+loop3_row:
+	TESTQ   R11, R11
+	JLE     loop3_end
+	MOVWLZX -2(R10)(R11*2), R12
+	MOVW    R12, -2(SP)(R11*2)
+	DECQ    R11
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VADDPS    Y1, Y0, Y0
+
+loop2_done:
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VMOVHLPS     X1, X1, X0
+	VADDPS       X1, X0, X1
+	VMOVSHDUP    X1, X0
+	VADDPS       X1, X0, X1
+	VXORPS       X0, X0, X0
+	VCVTSI2SSQ   R9, X0, X0
+	VDIVSS       X0, X1, X1
+	VBROADCASTSS X1, Y0
+	VXORPS       Y1, Y1, Y1
+	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop4_tail
+
+loop4_whole:
+	VPMOVZXWD   (BX)(R10*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VSUBPS      Y0, Y2, Y2
+	VFMADD231PS Y2, Y2, Y1
+	ADDQ        $0x08, R10
+	CMPQ        R10, R11
+	JLE         loop4_whole
+
+loop4_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop4_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y2
+	NEGQ    R11
+	VXORPS  Y3, Y3, Y3
+	VMOVDQU X3, 16(SP)
+	LEAQ    (BX)(R10*2), R10
+
+loop5_row:
+	TESTQ   R11, R11
+	JLE     loop5_end
+	MOVWLZX -2(R10)(R11*2), R12
+	MOVW    R12, 14(SP)(R11*2)
+	DECQ    R11
+	JMP     loop5_row
+
+loop5_end:
+	VPMOVZXWD   16(SP), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VSUBPS      Y0, Y3, Y3
+	VANDPS      Y3, Y2, Y3
+	VFMADD231PS Y3, Y3, Y1
+
+loop4_done:
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X2, X1, X2
+	VMOVSHDUP    X2, X1
+	VADDPS       X2, X1, X2
+	VXORPS       X1, X1, X1
+	VCVTSI2SSQ   R9, X1, X1
+	VDIVSS       X1, X2, X2
+	VBROADCASTSS X2, Y1
+	VBROADCASTSS eps+160(FP), Y2
+	VADDPS       Y2, Y1, Y1
+	VSQRTPS      Y1, Y1
+	VMOVUPS      all_3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VMOVSS       X0, (CX)
+	VMOVSS       X1, (DX)
+	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop6_tail
+
+loop6_whole:
+	VPMOVZXWD   (BX)(R10*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DI)(R10*4), Y3
+	VMOVUPS     (SI)(R10*4), Y4
+	VFMADD213PS Y3, Y4, Y2
+	VCMPPS      $0x03, Y2, Y2, Y3
+	VPSRLD      $0x10, Y2, Y4
+	VANDPS      all_00000001<>+0(SB), Y4, Y4
+	VPADDD      all_00007fff<>+0(SB), Y2, Y5
+	VPADDD      Y4, Y5, Y5
+	VPOR        all_00400000<>+0(SB), Y2, Y2
+	VBLENDVPS   Y3, Y2, Y5, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VMOVDQU     X5, (AX)(R10*2)
+	ADDQ        $0x08, R10
+	CMPQ        R10, R11
+	JLE         loop6_whole
+
+loop6_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop6_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y2
+	NEGQ    R11
+	VXORPS  Y3, Y3, Y3
+	VMOVDQU X3, 32(SP)
+	LEAQ    (BX)(R10*2), R12
+	MOVQ    R11, R13
+
+loop7_row:
+	TESTQ   R13, R13
+	JLE     loop7_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 30(SP)(R13*2)
+	DECQ    R13
+	JMP     loop7_row
+
+loop7_end:
+	VPMOVZXWD   32(SP), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMASKMOVPS  (DI)(R10*4), Y2, Y0
+	VMASKMOVPS  (SI)(R10*4), Y2, Y1
+	VFMADD213PS Y0, Y1, Y3
+	VCMPPS      $0x03, Y3, Y3, Y0
+	VPSRLD      $0x10, Y3, Y1
+	VANDPS      all_00000001<>+0(SB), Y1, Y1
+	VPADDD      all_00007fff<>+0(SB), Y3, Y2
+	VPADDD      Y1, Y2, Y2
+	VPOR        all_00400000<>+0(SB), Y3, Y1
+	VBLENDVPS   Y0, Y1, Y2, Y2
+	VPSRLD      $0x10, Y2, Y2
+	VPACKUSDW   Y2, Y2, Y2
+	VPERMQ      $0x08, Y2, Y2
+	VMOVDQU     X2, 48(SP)
+	LEAQ        (AX)(R10*2), R10
+
+loop8_row:
+	TESTQ   R11, R11
+	JLE     loop8_end
+	MOVWLZX 46(SP)(R11*2), R12
+	MOVW    R12, -2(R10)(R11*2)
+	DECQ    R11
+	JMP     loop8_row
+
+loop8_end:
+loop6_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	DECQ R8
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+DATA all_00007fff<>+0(SB)/4, $0x00007fff
+DATA all_00007fff<>+4(SB)/4, $0x00007fff
+DATA all_00007fff<>+8(SB)/4, $0x00007fff
+DATA all_00007fff<>+12(SB)/4, $0x00007fff
+DATA all_00007fff<>+16(SB)/4, $0x00007fff
+DATA all_00007fff<>+20(SB)/4, $0x00007fff
+DATA all_00007fff<>+24(SB)/4, $0x00007fff
+DATA all_00007fff<>+28(SB)/4, $0x00007fff
+DATA all_00007fff<>+32(SB)/4, $0x00007fff
+DATA all_00007fff<>+36(SB)/4, $0x00007fff
+DATA all_00007fff<>+40(SB)/4, $0x00007fff
+DATA all_00007fff<>+44(SB)/4, $0x00007fff
+DATA all_00007fff<>+48(SB)/4, $0x00007fff
+DATA all_00007fff<>+52(SB)/4, $0x00007fff
+DATA all_00007fff<>+56(SB)/4, $0x00007fff
+DATA all_00007fff<>+60(SB)/4, $0x00007fff
+GLOBL all_00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA all_00000001<>+0(SB)/4, $0x00000001
+DATA all_00000001<>+4(SB)/4, $0x00000001
+DATA all_00000001<>+8(SB)/4, $0x00000001
+DATA all_00000001<>+12(SB)/4, $0x00000001
+DATA all_00000001<>+16(SB)/4, $0x00000001
+DATA all_00000001<>+20(SB)/4, $0x00000001
+DATA all_00000001<>+24(SB)/4, $0x00000001
+DATA all_00000001<>+28(SB)/4, $0x00000001
+DATA all_00000001<>+32(SB)/4, $0x00000001
+DATA all_00000001<>+36(SB)/4, $0x00000001
+DATA all_00000001<>+40(SB)/4, $0x00000001
+DATA all_00000001<>+44(SB)/4, $0x00000001
+DATA all_00000001<>+48(SB)/4, $0x00000001
+DATA all_00000001<>+52(SB)/4, $0x00000001
+DATA all_00000001<>+56(SB)/4, $0x00000001
+DATA all_00000001<>+60(SB)/4, $0x00000001
+GLOBL all_00000001<>(SB), RODATA|NOPTR, $64
+
+DATA all_00400000<>+0(SB)/4, $0x00400000
+DATA all_00400000<>+4(SB)/4, $0x00400000
+DATA all_00400000<>+8(SB)/4, $0x00400000
+DATA all_00400000<>+12(SB)/4, $0x00400000
+DATA all_00400000<>+16(SB)/4, $0x00400000
+DATA all_00400000<>+20(SB)/4, $0x00400000
+DATA all_00400000<>+24(SB)/4, $0x00400000
+DATA all_00400000<>+28(SB)/4, $0x00400000
+DATA all_00400000<>+32(SB)/4, $0x00400000
+DATA all_00400000<>+36(SB)/4, $0x00400000
+DATA all_00400000<>+40(SB)/4, $0x00400000
+DATA all_00400000<>+44(SB)/4, $0x00400000
+DATA all_00400000<>+48(SB)/4, $0x00400000
+DATA all_00400000<>+52(SB)/4, $0x00400000
+DATA all_00400000<>+56(SB)/4, $0x00400000
+DATA all_00400000<>+60(SB)/4, $0x00400000
+GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
+
+// func layerNormBackwardBFloat16AVX2(dx []BFloat16, dgamma []float32, dbeta []float32, dy []BFloat16, x []BFloat16, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·layerNormBackwardBFloat16AVX2(SB), NOSPLIT, $80-208
+	MOVQ dx_base+0(FP), AX
+	MOVQ dgamma_base+24(FP), CX
+	MOVQ dbeta_base+48(FP), DX
+	MOVQ dy_base+72(FP), BX
+	MOVQ x_base+96(FP), SI
+	MOVQ gamma_base+120(FP), DI
+	MOVQ mean_base+144(FP), R8
+	MOVQ rstd_base+168(FP), R9
+	MOVQ rows+192(FP), R10
+	MOVQ cols+200(FP), R11
+
+loop1_row:
+	TESTQ        R10, R10
+	JLE          loop1_end
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS (R9), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (SI)(R12*2), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VPMOVZXWD   (BX)(R12*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMOVUPS     (DI)(R12*4), Y6
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VMULPS      Y5, Y6, Y6
+	VADDPS      Y6, Y2, Y2
+	VFMADD231PS Y6, Y4, Y3
+	VMOVUPS     (DX)(R12*4), Y6
+	VADDPS      Y5, Y6, Y6
+	VMOVUPS     Y6, (DX)(R12*4)
+	VMOVUPS     (CX)(R12*4), Y6
+	VFMADD231PS Y5, Y4, Y6
+	VMOVUPS     Y6, (CX)(R12*4)
+	ADDQ        $0x08, R12
+	CMPQ        R12, R13
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop2_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y5, Y5, Y5
+	VMOVDQU X5, (SP)
+	LEAQ    (SI)(R12*2), R14
+	MOVQ    R13, R15
+
+loop3_row:
+	TESTQ   R15, R15
+	JLE     loop3_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, -2(SP)(R15*2)
+	DECQ    R15
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD (SP), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, 16(SP)
+	LEAQ      (BX)(R12*2), R14
+
+loop4_row:
+	TESTQ   R13, R13
+	JLE     loop4_end
+	MOVWLZX -2(R14)(R13*2), R15
+	MOVW    R15, 14(SP)(R13*2)
+	DECQ    R13
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD   16(SP), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VMASKMOVPS  (DI)(R12*4), Y4, Y7
+	VSUBPS      Y0, Y5, Y5
+	VMULPS      Y1, Y5, Y5
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y7, Y2, Y2
+	VFMADD231PS Y7, Y5, Y3
+	VMASKMOVPS  (DX)(R12*4), Y4, Y7
+	VADDPS      Y6, Y7, Y7
+	VMASKMOVPS  Y7, Y4, (DX)(R12*4)
+	VMASKMOVPS  (CX)(R12*4), Y4, Y7
+	VFMADD231PS Y6, Y5, Y7
+	VMASKMOVPS  Y7, Y4, (CX)(R12*4)
+
+loop2_done:
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X4, X2, X4
+	VMOVSHDUP    X4, X2
+	VADDPS       X4, X2, X4
+	VXORPS       X2, X2, X2
+	VCVTSI2SSQ   R11, X2, X2
+	VDIVSS       X2, X4, X4
+	VBROADCASTSS X4, Y2
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X4, X3, X4
+	VMOVSHDUP    X4, X3
+	VADDPS       X4, X3, X4
+	VXORPS       X3, X3, X3
+	VCVTSI2SSQ   R11, X3, X3
+	VDIVSS       X3, X4, X4
+	VBROADCASTSS X4, Y3
+	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop5_tail
+
+loop5_whole:
+	VPMOVZXWD    (SI)(R12*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    (BX)(R12*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VSUBPS       Y0, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVUPS      (DI)(R12*4), Y6
+	VFMSUB213PS  Y2, Y6, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VCMPPS       $0x03, Y5, Y5, Y4
+	VPSRLD       $0x10, Y5, Y6
+	VANDPS       all_00000001<>+0(SB), Y6, Y6
+	VPADDD       all_00007fff<>+0(SB), Y5, Y7
+	VPADDD       Y6, Y7, Y7
+	VPOR         all_00400000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y4, Y5, Y7, Y7
+	VPSRLD       $0x10, Y7, Y7
+	VPACKUSDW    Y7, Y7, Y7
+	VPERMQ       $0x08, Y7, Y7
+	VMOVDQU      X7, (AX)(R12*2)
+	ADDQ         $0x08, R12
+	CMPQ         R12, R13
+	JLE          loop5_whole
+
+loop5_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop5_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y5, Y5, Y5
+	VMOVDQU X5, 32(SP)
+	LEAQ    (SI)(R12*2), R14
+	MOVQ    R13, R15
+
+loop6_row:
+	TESTQ   R15, R15
+	JLE     loop6_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, 30(SP)(R15*2)
+	DECQ    R15
+	JMP     loop6_row
+
+loop6_end:
+	VPMOVZXWD 32(SP), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, 48(SP)
+	LEAQ      (BX)(R12*2), R14
+	MOVQ      R13, R15
+
+loop7_row:
+	TESTQ   R15, R15
+	JLE     loop7_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, 46(SP)(R15*2)
+	DECQ    R15
+	JMP     loop7_row
+
+loop7_end:
+	VPMOVZXWD    48(SP), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VSUBPS       Y0, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VMASKMOVPS   (DI)(R12*4), Y4, Y0
+	VFMSUB213PS  Y2, Y0, Y6
+	VFNMADD231PS Y3, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VCMPPS       $0x03, Y6, Y6, Y0
+	VPSRLD       $0x10, Y6, Y1
+	VANDPS       all_00000001<>+0(SB), Y1, Y1
+	VPADDD       all_00007fff<>+0(SB), Y6, Y2
+	VPADDD       Y1, Y2, Y2
+	VPOR         all_00400000<>+0(SB), Y6, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VPACKUSDW    Y2, Y2, Y2
+	VPERMQ       $0x08, Y2, Y2
+	VMOVDQU      X2, 64(SP)
+	LEAQ         (AX)(R12*2), R12
+
+loop8_row:
+	TESTQ   R13, R13
+	JLE     loop8_end
+	MOVWLZX 62(SP)(R13*2), R14
+	MOVW    R14, -2(R12)(R13*2)
+	DECQ    R13
+	JMP     loop8_row
+
+loop8_end:
+loop5_done:
+	LEAQ (SI)(R11*2), SI
+	LEAQ (AX)(R11*2), AX
+	LEAQ (BX)(R11*2), BX
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	DECQ R10
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
 // func layerNormAVX512(y []float32, mean []float32, rstd []float32, x []float32, gamma []float32, beta []float32, rows int, cols int, eps float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·layerNormAVX512(SB), NOSPLIT, $0-164
@@ -326,19 +833,20 @@ loop1_row:
 	JLE    loop1_end
 	VPXORD Z0, Z0, Z0
 	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x10, R11
+	JLT    loop2_tail
 
 loop2_whole:
-	MOVQ    R9, R11
-	SUBQ    R10, R11
-	CMPQ    R11, $0x10
-	JLT     loop2_tail
 	VMOVUPS (BX)(R10*4), Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x10, R10
-	JMP     loop2_whole
+	CMPQ    R10, R11
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ     R11, R11
+	ADDQ      $0x10, R11
+	SUBQ      R10, R11
 	JLE       loop2_done
 	MOVL      $0xffffffff, R12
 	BZHIL     R11, R12, R12
@@ -361,20 +869,21 @@ loop2_done:
 	VBROADCASTSS  X3, Z1
 	VPXORD        Z2, Z2, Z2
 	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop3_tail
 
 loop3_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x10
-	JLT         loop3_tail
 	VMOVUPS     (BX)(R10*4), Z3
 	VSUBPS      Z1, Z3, Z3
 	VFMADD231PS Z3, Z3, Z2
 	ADDQ        $0x10, R10
-	JMP         loop3_whole
+	CMPQ        R10, R11
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
 	JLE         loop3_done
 	MOVL        $0xffffffff, R12
 	BZHIL       R11, R12, R12
@@ -405,12 +914,11 @@ loop3_done:
 	VMOVSS        X1, (CX)
 	VMOVSS        X3, (DX)
 	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop4_tail
 
 loop4_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x10
-	JLT         loop4_tail
 	VMOVUPS     (BX)(R10*4), Z4
 	VSUBPS      Z1, Z4, Z4
 	VMULPS      Z3, Z4, Z4
@@ -419,10 +927,12 @@ loop4_whole:
 	VFMADD213PS Z5, Z6, Z4
 	VMOVUPS     Z4, (AX)(R10*4)
 	ADDQ        $0x10, R10
-	JMP         loop4_whole
+	CMPQ        R10, R11
+	JLE         loop4_whole
 
 loop4_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
 	JLE         loop4_done
 	MOVL        $0xffffffff, R12
 	BZHIL       R11, R12, R12
@@ -469,12 +979,11 @@ loop1_row:
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x10, R13
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ        R11, R13
-	SUBQ        R12, R13
-	CMPQ        R13, $0x10
-	JLT         loop2_tail
 	VMOVUPS     (SI)(R12*4), Z4
 	VMOVUPS     (BX)(R12*4), Z5
 	VMOVUPS     (DI)(R12*4), Z6
@@ -490,10 +999,12 @@ loop2_whole:
 	VFMADD231PS Z5, Z4, Z6
 	VMOVUPS     Z6, (CX)(R12*4)
 	ADDQ        $0x10, R12
-	JMP         loop2_whole
+	CMPQ        R12, R13
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R13, R13
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
 	JLE         loop2_done
 	MOVL        $0xffffffff, R14
 	BZHIL       R13, R14, R14
@@ -539,12 +1050,11 @@ loop2_done:
 	VDIVSS        X5, X6, X6
 	VBROADCASTSS  X6, Z5
 	XORQ          R12, R12
+	MOVQ          R11, R13
+	SUBQ          $0x10, R13
+	JLT           loop3_tail
 
 loop3_whole:
-	MOVQ         R11, R13
-	SUBQ         R12, R13
-	CMPQ         R13, $0x10
-	JLT          loop3_tail
 	VMOVUPS      (SI)(R12*4), Z6
 	VMOVUPS      (BX)(R12*4), Z7
 	VSUBPS       Z0, Z6, Z6
@@ -555,10 +1065,12 @@ loop3_whole:
 	VMULPS       Z1, Z7, Z7
 	VMOVUPS      Z7, (AX)(R12*4)
 	ADDQ         $0x10, R12
-	JMP          loop3_whole
+	CMPQ         R12, R13
+	JLE          loop3_whole
 
 loop3_tail:
-	TESTQ        R13, R13
+	ADDQ         $0x10, R13
+	SUBQ         R12, R13
 	JLE          loop3_done
 	MOVL         $0xffffffff, R14
 	BZHIL        R13, R14, R14
@@ -577,6 +1089,336 @@ loop3_done:
 	LEAQ (SI)(R11*4), SI
 	LEAQ (AX)(R11*4), AX
 	LEAQ (BX)(R11*4), BX
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	DECQ R10
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func layerNormBFloat16AVX512(y []BFloat16, mean []float32, rstd []float32, x []BFloat16, gamma []float32, beta []float32, rows int, cols int, eps float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·layerNormBFloat16AVX512(SB), NOSPLIT, $0-164
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    y_base+0(FP), AX
+	MOVQ    mean_base+24(FP), CX
+	MOVQ    rstd_base+48(FP), DX
+	MOVQ    x_base+72(FP), BX
+	MOVQ    gamma_base+96(FP), SI
+	MOVQ    beta_base+120(FP), DI
+	MOVQ    rows+144(FP), R8
+	MOVQ    cols+152(FP), R9
+
+loop1_row:
+	TESTQ  R8, R8
+	JLE    loop1_end
+	VPXORD Z3, Z3, Z3
+	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x10, R11
+	JLT    loop2_tail
+
+loop2_whole:
+	VPMOVZXWD (BX)(R10*2), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VADDPS    Z4, Z3, Z3
+	ADDQ      $0x10, R10
+	CMPQ      R10, R11
+	JLE       loop2_whole
+
+loop2_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop2_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VADDPS      Z4, Z3, Z3
+
+loop2_done:
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y4
+	VEXTRACTF128  $0x01, Y4, X6
+	VADDPS        X6, X4, X6
+	VMOVHLPS      X6, X6, X4
+	VADDPS        X6, X4, X6
+	VMOVSHDUP     X6, X4
+	VADDPS        X6, X4, X6
+	VXORPS        X4, X4, X4
+	VCVTSI2SSQ    R9, X4, X4
+	VDIVSS        X4, X6, X6
+	VBROADCASTSS  X6, Z4
+	VPXORD        Z5, Z5, Z5
+	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop3_tail
+
+loop3_whole:
+	VPMOVZXWD   (BX)(R10*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VSUBPS      Z4, Z6, Z6
+	VFMADD231PS Z6, Z6, Z5
+	ADDQ        $0x10, R10
+	CMPQ        R10, R11
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop3_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VSUBPS      Z4, Z6, Z6
+	VMOVAPS.Z   Z6, K1, Z6
+	VFMADD231PS Z6, Z6, Z5
+
+loop3_done:
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VADDPS        Y6, Y5, Y6
+	VEXTRACTF128  $0x01, Y6, X7
+	VADDPS        X7, X6, X7
+	VMOVHLPS      X7, X7, X6
+	VADDPS        X7, X6, X7
+	VMOVSHDUP     X7, X6
+	VADDPS        X7, X6, X7
+	VXORPS        X6, X6, X6
+	VCVTSI2SSQ    R9, X6, X6
+	VDIVSS        X6, X7, X7
+	VBROADCASTSS  X7, Z6
+	VBROADCASTSS  eps+160(FP), Z7
+	VADDPS        Z7, Z6, Z6
+	VSQRTPS       Z6, Z6
+	VMOVUPS       all_3f800000<>+0(SB), Z7
+	VDIVPS        Z6, Z7, Z6
+	VMOVSS        X4, (CX)
+	VMOVSS        X6, (DX)
+	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop4_tail
+
+loop4_whole:
+	VPMOVZXWD   (BX)(R10*2), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VSUBPS      Z4, Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VMOVUPS     (DI)(R10*4), Z8
+	VMOVUPS     (SI)(R10*4), Z9
+	VFMADD213PS Z8, Z9, Z7
+	VCMPPS      $0x03, Z7, Z7, K1
+	VPSRLD      $0x10, Z7, Z8
+	VPANDD      Z1, Z8, Z8
+	VPADDD      Z0, Z7, Z9
+	VPADDD      Z8, Z9, Z9
+	VPORD       Z2, Z7, K1, Z9
+	VPSRLD      $0x10, Z9, Z9
+	VPMOVDW     Z9, (AX)(R10*2)
+	ADDQ        $0x10, R10
+	CMPQ        R10, R11
+	JLE         loop4_whole
+
+loop4_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop4_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VSUBPS      Z4, Z7, Z7
+	VMULPS      Z6, Z7, Z7
+	VMOVUPS.Z   (DI)(R10*4), K1, Z4
+	VMOVUPS.Z   (SI)(R10*4), K1, Z6
+	VFMADD213PS Z4, Z6, Z7
+	VCMPPS      $0x03, Z7, Z7, K2
+	VPSRLD      $0x10, Z7, Z4
+	VPANDD      Z1, Z4, Z4
+	VPADDD      Z0, Z7, Z6
+	VPADDD      Z4, Z6, Z6
+	VPORD       Z2, Z7, K2, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPMOVDW     Z6, K1, (AX)(R10*2)
+
+loop4_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	DECQ R8
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func layerNormBackwardBFloat16AVX512(dx []BFloat16, dgamma []float32, dbeta []float32, dy []BFloat16, x []BFloat16, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·layerNormBackwardBFloat16AVX512(SB), NOSPLIT, $0-208
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    dx_base+0(FP), AX
+	MOVQ    dgamma_base+24(FP), CX
+	MOVQ    dbeta_base+48(FP), DX
+	MOVQ    dy_base+72(FP), BX
+	MOVQ    x_base+96(FP), SI
+	MOVQ    gamma_base+120(FP), DI
+	MOVQ    mean_base+144(FP), R8
+	MOVQ    rstd_base+168(FP), R9
+	MOVQ    rows+192(FP), R10
+	MOVQ    cols+200(FP), R11
+
+loop1_row:
+	TESTQ        R10, R10
+	JLE          loop1_end
+	VBROADCASTSS (R8), Z3
+	VBROADCASTSS (R9), Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x10, R13
+	JLT          loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (SI)(R12*2), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD   (BX)(R12*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VMOVUPS     (DI)(R12*4), Z9
+	VSUBPS      Z3, Z7, Z7
+	VMULPS      Z4, Z7, Z7
+	VMULPS      Z8, Z9, Z9
+	VADDPS      Z9, Z5, Z5
+	VFMADD231PS Z9, Z7, Z6
+	VMOVUPS     (DX)(R12*4), Z9
+	VADDPS      Z8, Z9, Z9
+	VMOVUPS     Z9, (DX)(R12*4)
+	VMOVUPS     (CX)(R12*4), Z9
+	VFMADD231PS Z8, Z7, Z9
+	VMOVUPS     Z9, (CX)(R12*4)
+	ADDQ        $0x10, R12
+	CMPQ        R12, R13
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
+	JLE         loop2_done
+	MOVL        $0xffffffff, R14
+	BZHIL       R13, R14, R14
+	KMOVW       R14, K1
+	VPMOVZXWD.Z (SI)(R12*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD.Z (BX)(R12*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	VMOVUPS.Z   (DI)(R12*4), K1, Z9
+	VSUBPS      Z3, Z7, Z7
+	VMULPS      Z4, Z7, Z7
+	VMULPS      Z8, Z9, Z9
+	VADDPS      Z9, Z5, Z5
+	VFMADD231PS Z9, Z7, Z6
+	VMOVUPS.Z   (DX)(R12*4), K1, Z9
+	VADDPS      Z8, Z9, Z9
+	VMOVUPS     Z9, K1, (DX)(R12*4)
+	VMOVUPS.Z   (CX)(R12*4), K1, Z9
+	VFMADD231PS Z8, Z7, Z9
+	VMOVUPS     Z9, K1, (CX)(R12*4)
+
+loop2_done:
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VADDPS        Y7, Y5, Y7
+	VEXTRACTF128  $0x01, Y7, X8
+	VADDPS        X8, X7, X8
+	VMOVHLPS      X8, X8, X7
+	VADDPS        X8, X7, X8
+	VMOVSHDUP     X8, X7
+	VADDPS        X8, X7, X8
+	VXORPS        X7, X7, X7
+	VCVTSI2SSQ    R11, X7, X7
+	VDIVSS        X7, X8, X8
+	VBROADCASTSS  X8, Z7
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VADDPS        Y8, Y6, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPS        X9, X8, X9
+	VMOVHLPS      X9, X9, X8
+	VADDPS        X9, X8, X9
+	VMOVSHDUP     X9, X8
+	VADDPS        X9, X8, X9
+	VXORPS        X8, X8, X8
+	VCVTSI2SSQ    R11, X8, X8
+	VDIVSS        X8, X9, X9
+	VBROADCASTSS  X9, Z8
+	XORQ          R12, R12
+	MOVQ          R11, R13
+	SUBQ          $0x10, R13
+	JLT           loop3_tail
+
+loop3_whole:
+	VPMOVZXWD    (SI)(R12*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    (BX)(R12*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VSUBPS       Z3, Z9, Z9
+	VMULPS       Z4, Z9, Z9
+	VMOVUPS      (DI)(R12*4), Z11
+	VFMSUB213PS  Z7, Z11, Z10
+	VFNMADD231PS Z8, Z9, Z10
+	VMULPS       Z4, Z10, Z10
+	VCMPPS       $0x03, Z10, Z10, K1
+	VPSRLD       $0x10, Z10, Z9
+	VPANDD       Z1, Z9, Z9
+	VPADDD       Z0, Z10, Z11
+	VPADDD       Z9, Z11, Z11
+	VPORD        Z2, Z10, K1, Z11
+	VPSRLD       $0x10, Z11, Z11
+	VPMOVDW      Z11, (AX)(R12*2)
+	ADDQ         $0x10, R12
+	CMPQ         R12, R13
+	JLE          loop3_whole
+
+loop3_tail:
+	ADDQ         $0x10, R13
+	SUBQ         R12, R13
+	JLE          loop3_done
+	MOVL         $0xffffffff, R14
+	BZHIL        R13, R14, R14
+	KMOVW        R14, K1
+	VPMOVZXWD.Z  (SI)(R12*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD.Z  (BX)(R12*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	VSUBPS       Z3, Z9, Z9
+	VMULPS       Z4, Z9, Z9
+	VMOVUPS.Z    (DI)(R12*4), K1, Z3
+	VFMSUB213PS  Z7, Z3, Z10
+	VFNMADD231PS Z8, Z9, Z10
+	VMULPS       Z4, Z10, Z10
+	VCMPPS       $0x03, Z10, Z10, K2
+	VPSRLD       $0x10, Z10, Z3
+	VPANDD       Z1, Z3, Z3
+	VPADDD       Z0, Z10, Z4
+	VPADDD       Z3, Z4, Z4
+	VPORD        Z2, Z10, K2, Z4
+	VPSRLD       $0x10, Z4, Z4
+	VPMOVDW      Z4, K1, (AX)(R12*2)
+
+loop3_done:
+	LEAQ (SI)(R11*2), SI
+	LEAQ (AX)(R11*2), AX
+	LEAQ (BX)(R11*2), BX
 	ADDQ $0x04, R8
 	ADDQ $0x04, R9
 	DECQ R10

@@ -4,8 +4,12 @@ import "github.com/mmcloughlin/avo/reg"
 
 // emitLayerNorm emits the loops of layernorm.go.
 func emitLayerNorm(l *loops) {
-	l.function("layerNorm", "func(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32)")
-	p := l.pointers("y", "mean", "rstd", "x", "gamma", "beta")
+	l.storages(func() { layerNorm(l) })
+}
+
+func layerNorm(l *loops) {
+	l.function("layerNorm", "func(y []T, mean, rstd []float32, x []T, gamma, beta []float32, rows, cols int, eps float32)")
+	p := l.arrays("y", "mean", "rstd", "x", "gamma", "beta")
 	y, mean, rstd, x, gamma, beta := p[0], p[1], p[2], p[3], p[4], p[5]
 	rows, cols := l.integer("rows"), l.integer("cols")
 	l.rows(rows, func() {
@@ -38,8 +42,8 @@ func emitLayerNorm(l *loops) {
 	})
 	l.end()
 
-	l.function("layerNormBackward", "func(dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int)")
-	p = l.pointers("dx", "dgamma", "dbeta", "dy", "x", "gamma", "mean", "rstd")
+	l.function("layerNormBackward", "func(dx []T, dgamma, dbeta []float32, dy, x []T, gamma, mean, rstd []float32, rows, cols int)")
+	p = l.arrays("dx", "dgamma", "dbeta", "dy", "x", "gamma", "mean", "rstd")
 	dx, dgamma, dbeta, dy := p[0], p[1], p[2], p[3]
 	x, gamma, mean, rstd = p[4], p[5], p[6], p[7]
 	rows, cols = l.integer("rows"), l.integer("cols")
