@@ -338,13 +338,3 @@ func TestGELUOfEveryHalf(t *testing.T) {
 		sameBits(t, "GELUBackward", float32sOf(BF16(got)), back)
 	})
 }
-
-// closeTo compares to an absolute tolerance.
-func closeTo(t failer, got, want []float32, tolerance float64) {
-	t.Helper()
-	for i, w := range want {
-		if d := math.Abs(float64(got[i] - w)); !(d <= tolerance) {
-			t.Fatalf("number %d is %g, want %g", i, got[i], w)
-		}
-	}
-}

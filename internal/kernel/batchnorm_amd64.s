@@ -17,12 +17,12 @@ TEXT ·normalizeAVX2(SB), NOSPLIT, $0-140
 	VBROADCASTSS floor+136(FP), Y0
 
 loop1_row:
-	TESTQ DI, DI
-	JLE   loop1_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x08, R10
-	JLT   loop2_tail
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop2_tail
 
 loop2_whole:
 	VMOVUPS     (CX)(R9*4), Y1
@@ -56,7 +56,7 @@ loop2_tail:
 loop2_done:
 	LEAQ (AX)(R8*4), AX
 	LEAQ (CX)(R8*4), CX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop1_row
 
 loop1_end:
@@ -95,12 +95,12 @@ TEXT ·normalizeAddAVX2(SB), NOSPLIT, $0-164
 	VBROADCASTSS floor+160(FP), Y0
 
 loop1_row:
-	TESTQ R8, R8
-	JLE   loop1_end
-	XORQ  R10, R10
-	MOVQ  R9, R11
-	SUBQ  $0x08, R11
-	JLT   loop2_tail
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x08, R11
+	JLT  loop2_tail
 
 loop2_whole:
 	VMOVUPS     (DX)(R10*4), Y1
@@ -139,7 +139,7 @@ loop2_done:
 	LEAQ (CX)(R9*4), CX
 	LEAQ (DX)(R9*4), DX
 	LEAQ (AX)(R9*4), AX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -182,12 +182,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ DI, DI
-	JLE   loop2_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x08, R10
-	JLT   loop3_tail
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop3_tail
 
 loop3_whole:
 	VMOVUPS     (DX)(R9*4), Y0
@@ -225,7 +225,7 @@ loop3_tail:
 loop3_done:
 	LEAQ (DX)(R8*4), DX
 	LEAQ (BX)(R8*4), BX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop2_row
 
 loop2_end:
@@ -298,12 +298,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x08, R12
-	JLT   loop3_tail
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop3_tail
 
 loop3_whole:
 	VMOVUPS     (SI)(R11*4), Y1
@@ -351,7 +351,7 @@ loop3_done:
 	LEAQ (DI)(R10*4), DI
 	LEAQ (AX)(R10*4), AX
 	LEAQ (CX)(R10*4), CX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop2_row
 
 loop2_end:
@@ -400,12 +400,12 @@ TEXT ·normGradientApplyAVX2(SB), NOSPLIT, $0-184
 	MOVQ cols+176(FP), R10
 
 loop1_row:
-	TESTQ R9, R9
-	JLE   loop1_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x08, R12
-	JLT   loop2_tail
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop2_tail
 
 loop2_whole:
 	VMOVUPS      (CX)(R11*4), Y0
@@ -446,7 +446,7 @@ loop2_done:
 	LEAQ (AX)(R10*4), AX
 	LEAQ (CX)(R10*4), CX
 	LEAQ (DX)(R10*4), DX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop1_row
 
 loop1_end:
@@ -466,12 +466,12 @@ TEXT ·normalizeBFloat16AVX2(SB), NOSPLIT, $32-140
 	VBROADCASTSS floor+136(FP), Y0
 
 loop1_row:
-	TESTQ DI, DI
-	JLE   loop1_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x08, R10
-	JLT   loop2_tail
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop2_tail
 
 loop2_whole:
 	VPMOVZXWD   (CX)(R9*2), Y1
@@ -511,11 +511,11 @@ loop2_tail:
 	MOVQ    R10, R12
 
 loop3_row:
-	TESTQ   R12, R12
-	JLE     loop3_end
+	CMPQ    R12, $0x01
+	JLT     loop3_end
 	MOVWLZX -2(R11)(R12*2), R13
 	MOVW    R13, -2(SP)(R12*2)
-	DECQ    R12
+	SUBQ    $0x01, R12
 	JMP     loop3_row
 
 loop3_end:
@@ -541,18 +541,18 @@ loop3_end:
 	LEAQ        (AX)(R9*2), R9
 
 loop4_row:
-	TESTQ   R10, R10
-	JLE     loop4_end
+	CMPQ    R10, $0x01
+	JLT     loop4_end
 	MOVWLZX 14(SP)(R10*2), R11
 	MOVW    R11, -2(R9)(R10*2)
-	DECQ    R10
+	SUBQ    $0x01, R10
 	JMP     loop4_row
 
 loop4_end:
 loop2_done:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop1_row
 
 loop1_end:
@@ -627,12 +627,12 @@ TEXT ·normalizeAddBFloat16AVX2(SB), NOSPLIT, $48-164
 	VBROADCASTSS floor+160(FP), Y0
 
 loop1_row:
-	TESTQ R8, R8
-	JLE   loop1_end
-	XORQ  R10, R10
-	MOVQ  R9, R11
-	SUBQ  $0x08, R11
-	JLT   loop2_tail
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x08, R11
+	JLT  loop2_tail
 
 loop2_whole:
 	VPMOVZXWD   (DX)(R10*2), Y1
@@ -675,11 +675,11 @@ loop2_tail:
 	MOVQ    R11, R13
 
 loop3_row:
-	TESTQ   R13, R13
-	JLE     loop3_end
+	CMPQ    R13, $0x01
+	JLT     loop3_end
 	MOVWLZX -2(R12)(R13*2), R14
 	MOVW    R14, -2(SP)(R13*2)
-	DECQ    R13
+	SUBQ    $0x01, R13
 	JMP     loop3_row
 
 loop3_end:
@@ -696,11 +696,11 @@ loop3_end:
 	MOVQ        R11, R13
 
 loop4_row:
-	TESTQ   R13, R13
-	JLE     loop4_end
+	CMPQ    R13, $0x01
+	JLT     loop4_end
 	MOVWLZX -2(R12)(R13*2), R14
 	MOVW    R14, 14(SP)(R13*2)
-	DECQ    R13
+	SUBQ    $0x01, R13
 	JMP     loop4_row
 
 loop4_end:
@@ -722,11 +722,11 @@ loop4_end:
 	LEAQ      (CX)(R10*2), R10
 
 loop5_row:
-	TESTQ   R11, R11
-	JLE     loop5_end
+	CMPQ    R11, $0x01
+	JLT     loop5_end
 	MOVWLZX 30(SP)(R11*2), R12
 	MOVW    R12, -2(R10)(R11*2)
-	DECQ    R11
+	SUBQ    $0x01, R11
 	JMP     loop5_row
 
 loop5_end:
@@ -734,7 +734,7 @@ loop2_done:
 	LEAQ (CX)(R9*2), CX
 	LEAQ (DX)(R9*2), DX
 	LEAQ (AX)(R9*2), AX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -778,12 +778,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ DI, DI
-	JLE   loop2_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x08, R10
-	JLT   loop3_tail
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop3_tail
 
 loop3_whole:
 	VPMOVZXWD   (DX)(R9*2), Y0
@@ -816,11 +816,11 @@ loop3_tail:
 	MOVQ    R10, R12
 
 loop4_row:
-	TESTQ   R12, R12
-	JLE     loop4_end
+	CMPQ    R12, $0x01
+	JLT     loop4_end
 	MOVWLZX -2(R11)(R12*2), R13
 	MOVW    R13, -2(SP)(R12*2)
-	DECQ    R12
+	SUBQ    $0x01, R12
 	JMP     loop4_row
 
 loop4_end:
@@ -831,11 +831,11 @@ loop4_end:
 	LEAQ      (BX)(R9*2), R11
 
 loop5_row:
-	TESTQ   R10, R10
-	JLE     loop5_end
+	CMPQ    R10, $0x01
+	JLT     loop5_end
 	MOVWLZX -2(R11)(R10*2), R12
 	MOVW    R12, 14(SP)(R10*2)
-	DECQ    R10
+	SUBQ    $0x01, R10
 	JMP     loop5_row
 
 loop5_end:
@@ -853,7 +853,7 @@ loop5_end:
 loop3_done:
 	LEAQ (DX)(R8*2), DX
 	LEAQ (BX)(R8*2), BX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop2_row
 
 loop2_end:
@@ -928,12 +928,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x08, R12
-	JLT   loop3_tail
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop3_tail
 
 loop3_whole:
 	VPMOVZXWD   (SI)(R11*2), Y1
@@ -981,11 +981,11 @@ loop3_tail:
 	MOVQ    R12, R14
 
 loop4_row:
-	TESTQ   R14, R14
-	JLE     loop4_end
+	CMPQ    R14, $0x01
+	JLT     loop4_end
 	MOVWLZX -2(R13)(R14*2), R15
 	MOVW    R15, -2(SP)(R14*2)
-	DECQ    R14
+	SUBQ    $0x01, R14
 	JMP     loop4_row
 
 loop4_end:
@@ -997,11 +997,11 @@ loop4_end:
 	MOVQ      R12, R14
 
 loop5_row:
-	TESTQ   R14, R14
-	JLE     loop5_end
+	CMPQ    R14, $0x01
+	JLT     loop5_end
 	MOVWLZX -2(R13)(R14*2), R15
 	MOVW    R15, 14(SP)(R14*2)
-	DECQ    R14
+	SUBQ    $0x01, R14
 	JMP     loop5_row
 
 loop5_end:
@@ -1015,11 +1015,11 @@ loop5_end:
 	MOVQ       R12, R14
 
 loop6_row:
-	TESTQ   R14, R14
-	JLE     loop6_end
+	CMPQ    R14, $0x01
+	JLT     loop6_end
 	MOVWLZX -2(R13)(R14*2), R15
 	MOVW    R15, 30(SP)(R14*2)
-	DECQ    R14
+	SUBQ    $0x01, R14
 	JMP     loop6_row
 
 loop6_end:
@@ -1047,11 +1047,11 @@ loop6_end:
 	LEAQ        (AX)(R11*2), R11
 
 loop7_row:
-	TESTQ   R12, R12
-	JLE     loop7_end
+	CMPQ    R12, $0x01
+	JLT     loop7_end
 	MOVWLZX 46(SP)(R12*2), R13
 	MOVW    R13, -2(R11)(R12*2)
-	DECQ    R12
+	SUBQ    $0x01, R12
 	JMP     loop7_row
 
 loop7_end:
@@ -1060,7 +1060,7 @@ loop3_done:
 	LEAQ (DI)(R10*2), DI
 	LEAQ (AX)(R10*2), AX
 	LEAQ (CX)(R10*2), CX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop2_row
 
 loop2_end:
@@ -1110,12 +1110,12 @@ TEXT ·normGradientApplyBFloat16AVX2(SB), NOSPLIT, $48-184
 	MOVQ cols+176(FP), R10
 
 loop1_row:
-	TESTQ R9, R9
-	JLE   loop1_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x08, R12
-	JLT   loop2_tail
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop2_tail
 
 loop2_whole:
 	VPMOVZXWD    (CX)(R11*2), Y0
@@ -1159,11 +1159,11 @@ loop2_tail:
 	MOVQ    R12, R14
 
 loop3_row:
-	TESTQ   R14, R14
-	JLE     loop3_end
+	CMPQ    R14, $0x01
+	JLT     loop3_end
 	MOVWLZX -2(R13)(R14*2), R15
 	MOVW    R15, -2(SP)(R14*2)
-	DECQ    R14
+	SUBQ    $0x01, R14
 	JMP     loop3_row
 
 loop3_end:
@@ -1175,11 +1175,11 @@ loop3_end:
 	MOVQ      R12, R14
 
 loop4_row:
-	TESTQ   R14, R14
-	JLE     loop4_end
+	CMPQ    R14, $0x01
+	JLT     loop4_end
 	MOVWLZX -2(R13)(R14*2), R15
 	MOVW    R15, 14(SP)(R14*2)
-	DECQ    R14
+	SUBQ    $0x01, R14
 	JMP     loop4_row
 
 loop4_end:
@@ -1207,11 +1207,11 @@ loop4_end:
 	LEAQ         (AX)(R11*2), R11
 
 loop5_row:
-	TESTQ   R12, R12
-	JLE     loop5_end
+	CMPQ    R12, $0x01
+	JLT     loop5_end
 	MOVWLZX 30(SP)(R12*2), R13
 	MOVW    R13, -2(R11)(R12*2)
-	DECQ    R12
+	SUBQ    $0x01, R12
 	JMP     loop5_row
 
 loop5_end:
@@ -1219,7 +1219,7 @@ loop2_done:
 	LEAQ (AX)(R10*2), AX
 	LEAQ (CX)(R10*2), CX
 	LEAQ (DX)(R10*2), DX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop1_row
 
 loop1_end:
@@ -1239,12 +1239,12 @@ TEXT ·normalizeAVX512(SB), NOSPLIT, $0-140
 	VBROADCASTSS floor+136(FP), Z0
 
 loop1_row:
-	TESTQ DI, DI
-	JLE   loop1_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x10, R10
-	JLT   loop2_tail
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop2_tail
 
 loop2_whole:
 	VMOVUPS     (CX)(R9*4), Z1
@@ -1278,7 +1278,7 @@ loop2_tail:
 loop2_done:
 	LEAQ (AX)(R8*4), AX
 	LEAQ (CX)(R8*4), CX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop1_row
 
 loop1_end:
@@ -1299,12 +1299,12 @@ TEXT ·normalizeAddAVX512(SB), NOSPLIT, $0-164
 	VBROADCASTSS floor+160(FP), Z0
 
 loop1_row:
-	TESTQ R8, R8
-	JLE   loop1_end
-	XORQ  R10, R10
-	MOVQ  R9, R11
-	SUBQ  $0x10, R11
-	JLT   loop2_tail
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x10, R11
+	JLT  loop2_tail
 
 loop2_whole:
 	VMOVUPS     (DX)(R10*4), Z1
@@ -1343,7 +1343,7 @@ loop2_done:
 	LEAQ (CX)(R9*4), CX
 	LEAQ (DX)(R9*4), DX
 	LEAQ (AX)(R9*4), AX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -1386,12 +1386,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ DI, DI
-	JLE   loop2_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x10, R10
-	JLT   loop3_tail
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop3_tail
 
 loop3_whole:
 	VMOVUPS     (DX)(R9*4), Z0
@@ -1429,7 +1429,7 @@ loop3_tail:
 loop3_done:
 	LEAQ (DX)(R8*4), DX
 	LEAQ (BX)(R8*4), BX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop2_row
 
 loop2_end:
@@ -1502,12 +1502,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x10, R12
-	JLT   loop3_tail
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop3_tail
 
 loop3_whole:
 	VMOVUPS     (SI)(R11*4), Z1
@@ -1555,7 +1555,7 @@ loop3_done:
 	LEAQ (DI)(R10*4), DI
 	LEAQ (AX)(R10*4), AX
 	LEAQ (CX)(R10*4), CX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop2_row
 
 loop2_end:
@@ -1604,12 +1604,12 @@ TEXT ·normGradientApplyAVX512(SB), NOSPLIT, $0-184
 	MOVQ cols+176(FP), R10
 
 loop1_row:
-	TESTQ R9, R9
-	JLE   loop1_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x10, R12
-	JLT   loop2_tail
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop2_tail
 
 loop2_whole:
 	VMOVUPS      (CX)(R11*4), Z0
@@ -1650,7 +1650,7 @@ loop2_done:
 	LEAQ (AX)(R10*4), AX
 	LEAQ (CX)(R10*4), CX
 	LEAQ (DX)(R10*4), DX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop1_row
 
 loop1_end:
@@ -1673,12 +1673,12 @@ TEXT ·normalizeBFloat16AVX512(SB), NOSPLIT, $0-140
 	VBROADCASTSS floor+136(FP), Z3
 
 loop1_row:
-	TESTQ DI, DI
-	JLE   loop1_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x10, R10
-	JLT   loop2_tail
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop2_tail
 
 loop2_whole:
 	VPMOVZXWD   (CX)(R9*2), Z4
@@ -1728,7 +1728,7 @@ loop2_tail:
 loop2_done:
 	LEAQ (AX)(R8*2), AX
 	LEAQ (CX)(R8*2), CX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop1_row
 
 loop1_end:
@@ -1752,12 +1752,12 @@ TEXT ·normalizeAddBFloat16AVX512(SB), NOSPLIT, $0-164
 	VBROADCASTSS floor+160(FP), Z3
 
 loop1_row:
-	TESTQ R8, R8
-	JLE   loop1_end
-	XORQ  R10, R10
-	MOVQ  R9, R11
-	SUBQ  $0x10, R11
-	JLT   loop2_tail
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x10, R11
+	JLT  loop2_tail
 
 loop2_whole:
 	VPMOVZXWD   (DX)(R10*2), Z4
@@ -1814,7 +1814,7 @@ loop2_done:
 	LEAQ (CX)(R9*2), CX
 	LEAQ (DX)(R9*2), DX
 	LEAQ (AX)(R9*2), AX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -1860,12 +1860,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ DI, DI
-	JLE   loop2_end
-	XORQ  R9, R9
-	MOVQ  R8, R10
-	SUBQ  $0x10, R10
-	JLT   loop3_tail
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop3_tail
 
 loop3_whole:
 	VPMOVZXWD   (DX)(R9*2), Z0
@@ -1907,7 +1907,7 @@ loop3_tail:
 loop3_done:
 	LEAQ (DX)(R8*2), DX
 	LEAQ (BX)(R8*2), BX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop2_row
 
 loop2_end:
@@ -1983,12 +1983,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x10, R12
-	JLT   loop3_tail
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop3_tail
 
 loop3_whole:
 	VPMOVZXWD   (SI)(R11*2), Z4
@@ -2056,7 +2056,7 @@ loop3_done:
 	LEAQ (DI)(R10*2), DI
 	LEAQ (AX)(R10*2), AX
 	LEAQ (CX)(R10*2), CX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop2_row
 
 loop2_end:
@@ -2108,12 +2108,12 @@ TEXT ·normGradientApplyBFloat16AVX512(SB), NOSPLIT, $0-184
 	MOVQ    cols+176(FP), R10
 
 loop1_row:
-	TESTQ R9, R9
-	JLE   loop1_end
-	XORQ  R11, R11
-	MOVQ  R10, R12
-	SUBQ  $0x10, R12
-	JLT   loop2_tail
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop2_tail
 
 loop2_whole:
 	VPMOVZXWD    (CX)(R11*2), Z3
@@ -2172,7 +2172,7 @@ loop2_done:
 	LEAQ (AX)(R10*2), AX
 	LEAQ (CX)(R10*2), CX
 	LEAQ (DX)(R10*2), DX
-	DECQ R9
+	SUBQ $0x01, R9
 	JMP  loop1_row
 
 loop1_end:

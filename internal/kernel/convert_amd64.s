@@ -13,13 +13,13 @@ TEXT ·widenAVX2(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 
 loop1_row:
-	TESTQ     DX, DX
-	JLE       loop1_end
+	CMPQ      DX, $0x01
+	JLT       loop1_end
 	VPMOVZXWD (CX)(BX*2), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVUPS   Y0, (AX)(BX*4)
 	ADDQ      $0x08, BX
-	DECQ      DX
+	SUBQ      $0x01, DX
 	JMP       loop1_row
 
 loop1_end:
@@ -35,8 +35,8 @@ TEXT ·narrowAVX2(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 
 loop1_row:
-	TESTQ     DX, DX
-	JLE       loop1_end
+	CMPQ      DX, $0x01
+	JLT       loop1_end
 	VMOVUPS   (CX)(BX*4), Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
 	VPSRLD    $0x10, Y0, Y2
@@ -50,7 +50,7 @@ loop1_row:
 	VPERMQ    $0x08, Y3, Y3
 	VMOVDQU   X3, (AX)(BX*2)
 	ADDQ      $0x08, BX
-	DECQ      DX
+	SUBQ      $0x01, DX
 	JMP       loop1_row
 
 loop1_end:
@@ -121,8 +121,8 @@ TEXT ·pairAVX2(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 
 loop1_row:
-	TESTQ     BX, BX
-	JLE       loop1_end
+	CMPQ      BX, $0x01
+	JLT       loop1_end
 	VMOVUPS   (CX)(SI*4), Y0
 	VMOVUPS   (DX)(SI*4), Y1
 	VCMPPS    $0x03, Y0, Y0, Y2
@@ -144,7 +144,7 @@ loop1_row:
 	VPOR      Y4, Y3, Y3
 	VMOVUPS   Y3, (AX)(SI*4)
 	ADDQ      $0x08, SI
-	DECQ      BX
+	SUBQ      $0x01, BX
 	JMP       loop1_row
 
 loop1_end:
@@ -179,8 +179,8 @@ TEXT ·pairHalvesAVX2(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 
 loop1_row:
-	TESTQ     BX, BX
-	JLE       loop1_end
+	CMPQ      BX, $0x01
+	JLT       loop1_end
 	VPMOVZXWD (CX)(SI*2), Y0
 	VPMOVZXWD (DX)(SI*2), Y1
 	VPSLLD    $0x10, Y1, Y1
@@ -188,7 +188,7 @@ loop1_row:
 	VPOR      Y0, Y1, Y1
 	VMOVUPS   Y1, (AX)(SI*4)
 	ADDQ      $0x08, SI
-	DECQ      BX
+	SUBQ      $0x01, BX
 	JMP       loop1_row
 
 loop1_end:
@@ -204,13 +204,13 @@ TEXT ·widenAVX512(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 
 loop1_row:
-	TESTQ     DX, DX
-	JLE       loop1_end
+	CMPQ      DX, $0x01
+	JLT       loop1_end
 	VPMOVZXWD (CX)(BX*2), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)(BX*4)
 	ADDQ      $0x10, BX
-	DECQ      DX
+	SUBQ      $0x01, DX
 	JMP       loop1_row
 
 loop1_end:
@@ -229,8 +229,8 @@ TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
 	XORQ    BX, BX
 
 loop1_row:
-	TESTQ   DX, DX
-	JLE     loop1_end
+	CMPQ    DX, $0x01
+	JLT     loop1_end
 	VMOVUPS (CX)(BX*4), Z3
 	VCMPPS  $0x03, Z3, Z3, K1
 	VPSRLD  $0x10, Z3, Z4
@@ -241,7 +241,7 @@ loop1_row:
 	VPSRLD  $0x10, Z5, Z5
 	VPMOVDW Z5, (AX)(BX*2)
 	ADDQ    $0x10, BX
-	DECQ    DX
+	SUBQ    $0x01, DX
 	JMP     loop1_row
 
 loop1_end:
@@ -261,8 +261,8 @@ TEXT ·pairAVX512(SB), NOSPLIT, $0-32
 	XORQ    SI, SI
 
 loop1_row:
-	TESTQ   BX, BX
-	JLE     loop1_end
+	CMPQ    BX, $0x01
+	JLT     loop1_end
 	VMOVUPS (CX)(SI*4), Z3
 	VMOVUPS (DX)(SI*4), Z4
 	VCMPPS  $0x03, Z3, Z3, K1
@@ -282,7 +282,7 @@ loop1_row:
 	VPORD   Z6, Z5, Z5
 	VMOVUPS Z5, (AX)(SI*4)
 	ADDQ    $0x10, SI
-	DECQ    BX
+	SUBQ    $0x01, BX
 	JMP     loop1_row
 
 loop1_end:
@@ -299,8 +299,8 @@ TEXT ·pairHalvesAVX512(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 
 loop1_row:
-	TESTQ     BX, BX
-	JLE       loop1_end
+	CMPQ      BX, $0x01
+	JLT       loop1_end
 	VPMOVZXWD (CX)(SI*2), Z0
 	VPMOVZXWD (DX)(SI*2), Z1
 	VPSLLD    $0x10, Z1, Z1
@@ -308,7 +308,7 @@ loop1_row:
 	VPORD     Z0, Z1, Z1
 	VMOVUPS   Z1, (AX)(SI*4)
 	ADDQ      $0x10, SI
-	DECQ      BX
+	SUBQ      $0x01, BX
 	JMP       loop1_row
 
 loop1_end:

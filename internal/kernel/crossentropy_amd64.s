@@ -74,8 +74,8 @@ TEXT ·softmaxRowsAVX2(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Y0
 
 loop1_row:
-	TESTQ   SI, SI
-	JLE     loop1_end
+	CMPQ    SI, $0x01
+	JLT     loop1_end
 	VMOVUPS all_ff800000<>+0(SB), Y1
 	XORQ    R9, R9
 	MOVQ    DI, R10
@@ -193,7 +193,7 @@ loop3_done:
 	LEAQ         (BX)(R8*4), BX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         SI
+	SUBQ         $0x01, SI
 	JMP          loop1_row
 
 loop1_end:
@@ -446,8 +446,8 @@ TEXT ·exponentialRowsAVX2(SB), NOSPLIT, $0-100
 	VBROADCASTSS factor+96(FP), Y0
 
 loop1_row:
-	TESTQ        BX, BX
-	JLE          loop1_end
+	CMPQ         BX, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (DX), Y1
 	XORQ         R8, R8
 	MOVQ         SI, R9
@@ -517,7 +517,7 @@ loop2_done:
 	LEAQ (AX)(DI*4), AX
 	LEAQ (CX)(DI*4), CX
 	ADDQ $0x04, DX
-	DECQ BX
+	SUBQ $0x01, BX
 	JMP  loop1_row
 
 loop1_end:
@@ -537,8 +537,8 @@ TEXT ·softmaxBackwardAVX2(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Y0
 
 loop1_row:
-	TESTQ        SI, SI
-	JLE          loop1_end
+	CMPQ         SI, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (BX), Y1
 	XORQ         R9, R9
 	MOVQ         DI, R10
@@ -575,7 +575,7 @@ loop2_done:
 	LEAQ (CX)(R8*4), CX
 	LEAQ (DX)(R8*4), DX
 	ADDQ $0x04, BX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:
@@ -634,8 +634,8 @@ TEXT ·softmaxRowsAVX512(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Z0
 
 loop1_row:
-	TESTQ   SI, SI
-	JLE     loop1_end
+	CMPQ    SI, $0x01
+	JLT     loop1_end
 	VMOVUPS all_ff800000<>+0(SB), Z1
 	XORQ    R9, R9
 	MOVQ    DI, R10
@@ -757,7 +757,7 @@ loop3_done:
 	LEAQ          (BX)(R8*4), BX
 	ADDQ          $0x04, CX
 	ADDQ          $0x04, DX
-	DECQ          SI
+	SUBQ          $0x01, SI
 	JMP           loop1_row
 
 loop1_end:
@@ -776,8 +776,8 @@ TEXT ·exponentialRowsAVX512(SB), NOSPLIT, $0-100
 	VBROADCASTSS factor+96(FP), Z0
 
 loop1_row:
-	TESTQ        BX, BX
-	JLE          loop1_end
+	CMPQ         BX, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (DX), Z1
 	XORQ         R8, R8
 	MOVQ         SI, R9
@@ -847,7 +847,7 @@ loop2_done:
 	LEAQ (AX)(DI*4), AX
 	LEAQ (CX)(DI*4), CX
 	ADDQ $0x04, DX
-	DECQ BX
+	SUBQ $0x01, BX
 	JMP  loop1_row
 
 loop1_end:
@@ -867,8 +867,8 @@ TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Z0
 
 loop1_row:
-	TESTQ        SI, SI
-	JLE          loop1_end
+	CMPQ         SI, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (BX), Z1
 	XORQ         R9, R9
 	MOVQ         DI, R10
@@ -905,7 +905,7 @@ loop2_done:
 	LEAQ (CX)(R8*4), CX
 	LEAQ (DX)(R8*4), DX
 	ADDQ $0x04, BX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:

@@ -211,11 +211,11 @@ loop1_tail:
 	MOVQ    AX, DI
 
 loop2_row:
-	TESTQ   DI, DI
-	JLE     loop2_end
+	CMPQ    DI, $0x01
+	JLT     loop2_end
 	MOVWLZX -2(DX)(DI*2), R8
 	MOVW    R8, -2(SP)(DI*2)
-	DECQ    DI
+	SUBQ    $0x01, DI
 	JMP     loop2_row
 
 loop2_end:
@@ -227,11 +227,11 @@ loop2_end:
 	MOVQ      AX, BX
 
 loop3_row:
-	TESTQ   BX, BX
-	JLE     loop3_end
+	CMPQ    BX, $0x01
+	JLT     loop3_end
 	MOVWLZX -2(DX)(BX*2), DI
 	MOVW    DI, 14(SP)(BX*2)
-	DECQ    BX
+	SUBQ    $0x01, BX
 	JMP     loop3_row
 
 loop3_end:
@@ -252,11 +252,11 @@ loop3_end:
 	LEAQ      (CX)(SI*2), CX
 
 loop4_row:
-	TESTQ   AX, AX
-	JLE     loop4_end
+	CMPQ    AX, $0x01
+	JLT     loop4_end
 	MOVWLZX 30(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
-	DECQ    AX
+	SUBQ    $0x01, AX
 	JMP     loop4_row
 
 loop4_end:
@@ -362,11 +362,11 @@ loop1_tail:
 	MOVQ    AX, SI
 
 loop2_row:
-	TESTQ   SI, SI
-	JLE     loop2_end
+	CMPQ    SI, $0x01
+	JLT     loop2_end
 	MOVWLZX -2(DX)(SI*2), DI
 	MOVW    DI, -2(SP)(SI*2)
-	DECQ    SI
+	SUBQ    $0x01, SI
 	JMP     loop2_row
 
 loop2_end:
@@ -387,11 +387,11 @@ loop2_end:
 	LEAQ      (CX)(BX*2), CX
 
 loop3_row:
-	TESTQ   AX, AX
-	JLE     loop3_end
+	CMPQ    AX, $0x01
+	JLT     loop3_end
 	MOVWLZX 14(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
-	DECQ    AX
+	SUBQ    $0x01, AX
 	JMP     loop3_row
 
 loop3_end:
@@ -443,11 +443,11 @@ loop1_tail:
 	MOVQ    AX, SI
 
 loop2_row:
-	TESTQ   SI, SI
-	JLE     loop2_end
+	CMPQ    SI, $0x01
+	JLT     loop2_end
 	MOVWLZX -2(DX)(SI*2), DI
 	MOVW    DI, -2(SP)(SI*2)
-	DECQ    SI
+	SUBQ    $0x01, SI
 	JMP     loop2_row
 
 loop2_end:
@@ -468,11 +468,11 @@ loop2_end:
 	LEAQ      (CX)(BX*2), CX
 
 loop3_row:
-	TESTQ   AX, AX
-	JLE     loop3_end
+	CMPQ    AX, $0x01
+	JLT     loop3_end
 	MOVWLZX 14(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
-	DECQ    AX
+	SUBQ    $0x01, AX
 	JMP     loop3_row
 
 loop3_end:
@@ -528,11 +528,11 @@ loop1_tail:
 	MOVQ    AX, DI
 
 loop2_row:
-	TESTQ   DI, DI
-	JLE     loop2_end
+	CMPQ    DI, $0x01
+	JLT     loop2_end
 	MOVWLZX -2(DX)(DI*2), R8
 	MOVW    R8, -2(SP)(DI*2)
-	DECQ    DI
+	SUBQ    $0x01, DI
 	JMP     loop2_row
 
 loop2_end:
@@ -544,11 +544,11 @@ loop2_end:
 	MOVQ      AX, BX
 
 loop3_row:
-	TESTQ   BX, BX
-	JLE     loop3_end
+	CMPQ    BX, $0x01
+	JLT     loop3_end
 	MOVWLZX -2(DX)(BX*2), DI
 	MOVW    DI, 14(SP)(BX*2)
-	DECQ    BX
+	SUBQ    $0x01, BX
 	JMP     loop3_row
 
 loop3_end:
@@ -570,11 +570,11 @@ loop3_end:
 	LEAQ      (CX)(SI*2), CX
 
 loop4_row:
-	TESTQ   AX, AX
-	JLE     loop4_end
+	CMPQ    AX, $0x01
+	JLT     loop4_end
 	MOVWLZX 30(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
-	DECQ    AX
+	SUBQ    $0x01, AX
 	JMP     loop4_row
 
 loop4_end:

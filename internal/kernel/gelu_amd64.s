@@ -651,8 +651,8 @@ TEXT ·lookUpAVX2(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 
 loop1_row:
-	TESTQ   BX, BX
-	JLE     loop1_end
+	CMPQ    BX, $0x01
+	JLT     loop1_end
 	MOVQ    (CX)(SI*2), R8
 	MOVWLZX R8, DI
 	SHRQ    $0x10, R8
@@ -678,7 +678,7 @@ loop1_row:
 	VPINSRW $0x07, (DX)(R11*2), X0, X0
 	VMOVDQU X0, (AX)(SI*2)
 	ADDQ    $0x08, SI
-	DECQ    BX
+	SUBQ    $0x01, BX
 	JMP     loop1_row
 
 loop1_end:
@@ -696,8 +696,8 @@ TEXT ·weighAVX2(SB), NOSPLIT, $0-40
 	XORQ DI, DI
 
 loop1_row:
-	TESTQ       SI, SI
-	JLE         loop1_end
+	CMPQ        SI, $0x01
+	JLT         loop1_end
 	MOVQ        (DX)(DI*2), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -736,7 +736,7 @@ loop1_row:
 	VPERMQ      $0x08, Y3, Y3
 	VMOVDQU     X3, (AX)(DI*2)
 	ADDQ        $0x08, DI
-	DECQ        SI
+	SUBQ        $0x01, SI
 	JMP         loop1_row
 
 loop1_end:
@@ -1030,8 +1030,8 @@ TEXT ·lookUpAVX512(SB), NOSPLIT, $0-32
 	XORQ SI, SI
 
 loop1_row:
-	TESTQ   BX, BX
-	JLE     loop1_end
+	CMPQ    BX, $0x01
+	JLT     loop1_end
 	MOVQ    (CX)(SI*2), R8
 	MOVWLZX R8, DI
 	SHRQ    $0x10, R8
@@ -1081,7 +1081,7 @@ loop1_row:
 	VPINSRW $0x07, (DX)(R11*2), X0, X0
 	VMOVDQU X0, 16(AX)(SI*2)
 	ADDQ    $0x10, SI
-	DECQ    BX
+	SUBQ    $0x01, BX
 	JMP     loop1_row
 
 loop1_end:
@@ -1102,8 +1102,8 @@ TEXT ·weighAVX512(SB), NOSPLIT, $0-40
 	XORQ    DI, DI
 
 loop1_row:
-	TESTQ        SI, SI
-	JLE          loop1_end
+	CMPQ         SI, $0x01
+	JLT          loop1_end
 	MOVQ         (DX)(DI*2), R8
 	MOVWLZX      R8, R9
 	SHRQ         $0x10, R8
@@ -1163,7 +1163,7 @@ loop1_row:
 	VPSRLD       $0x10, Z6, Z6
 	VPMOVDW      Z6, (AX)(DI*2)
 	ADDQ         $0x10, DI
-	DECQ         SI
+	SUBQ         $0x01, SI
 	JMP          loop1_row
 
 loop1_end:

@@ -203,102 +203,98 @@ loop1_done:
 // Requires: AVX
 TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-64
 	MOVQ   sums_base+0(FP), AX
-	MOVQ   x_base+24(FP), CX
-	MOVQ   rows+48(FP), DX
-	MOVQ   cols+56(FP), BX
+	MOVQ   rows+48(FP), CX
+	MOVQ   cols+56(FP), DX
+	MOVQ   x_base+24(FP), BX
+	LEAQ   (BX)(DX*4), SI
+	LEAQ   (SI)(DX*4), DI
+	LEAQ   (DI)(DX*4), R8
 	VXORPS Y0, Y0, Y0
-	XORQ   SI, SI
-	MOVQ   BX, DI
-	SUBQ   $0x08, DI
+	XORQ   R9, R9
+	MOVQ   DX, R10
+	SUBQ   $0x08, R10
 	JLT    loop1_tail
 
 loop1_whole:
-	VMOVUPS Y0, (AX)(SI*4)
-	ADDQ    $0x08, SI
-	CMPQ    SI, DI
+	VMOVUPS Y0, (AX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
 	JLE     loop1_whole
 
 loop1_tail:
-	ADDQ       $0x08, DI
-	SUBQ       SI, DI
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), R8
-	NEGQ       DI
-	VMOVDQU    (R8)(DI*4), Y1
-	VMASKMOVPS Y0, Y1, (AX)(SI*4)
+	LEAQ       tail_masks<>+32(SB), R11
+	NEGQ       R10
+	VMOVDQU    (R11)(R10*4), Y1
+	VMASKMOVPS Y0, Y1, (AX)(R9*4)
 
 loop1_done:
-	LEAQ (CX)(BX*4), SI
-	LEAQ (SI)(BX*4), DI
-	LEAQ (DI)(BX*4), R8
 	MOVQ DX, R9
-	SHRQ $0x02, R9
-	MOVQ BX, R10
-	SHLQ $0x02, R10
+	SHLQ $0x02, R9
 
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  BX, R12
-	SUBQ  $0x08, R12
-	JLT   loop3_tail
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x08, R11
+	JLT  loop3_tail
 
 loop3_whole:
-	VMOVUPS (CX)(R11*4), Y0
-	VMOVUPS (DI)(R11*4), Y1
-	VMOVUPS (AX)(R11*4), Y2
-	VMOVUPS (SI)(R11*4), Y3
+	VMOVUPS (BX)(R10*4), Y0
+	VMOVUPS (DI)(R10*4), Y1
+	VMOVUPS (AX)(R10*4), Y2
+	VMOVUPS (SI)(R10*4), Y3
 	VADDPS  Y3, Y0, Y0
-	VMOVUPS (R8)(R11*4), Y3
+	VMOVUPS (R8)(R10*4), Y3
 	VADDPS  Y3, Y1, Y1
 	VADDPS  Y0, Y1, Y1
 	VADDPS  Y1, Y2, Y2
-	VMOVUPS Y2, (AX)(R11*4)
-	ADDQ    $0x08, R11
-	CMPQ    R11, R12
+	VMOVUPS Y2, (AX)(R10*4)
+	ADDQ    $0x08, R10
+	CMPQ    R10, R11
 	JLE     loop3_whole
 
 loop3_tail:
-	ADDQ       $0x08, R12
-	SUBQ       R11, R12
+	ADDQ       $0x08, R11
+	SUBQ       R10, R11
 	JLE        loop3_done
-	LEAQ       tail_masks<>+32(SB), R13
-	NEGQ       R12
-	VMOVDQU    (R13)(R12*4), Y0
-	VMASKMOVPS (CX)(R11*4), Y0, Y1
-	VMASKMOVPS (DI)(R11*4), Y0, Y2
-	VMASKMOVPS (AX)(R11*4), Y0, Y3
-	VMASKMOVPS (SI)(R11*4), Y0, Y4
+	LEAQ       tail_masks<>+32(SB), R12
+	NEGQ       R11
+	VMOVDQU    (R12)(R11*4), Y0
+	VMASKMOVPS (BX)(R10*4), Y0, Y1
+	VMASKMOVPS (DI)(R10*4), Y0, Y2
+	VMASKMOVPS (AX)(R10*4), Y0, Y3
+	VMASKMOVPS (SI)(R10*4), Y0, Y4
 	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS (R8)(R11*4), Y0, Y4
+	VMASKMOVPS (R8)(R10*4), Y0, Y4
 	VADDPS     Y4, Y2, Y2
 	VADDPS     Y1, Y2, Y2
 	VADDPS     Y2, Y3, Y3
-	VMASKMOVPS Y3, Y0, (AX)(R11*4)
+	VMASKMOVPS Y3, Y0, (AX)(R10*4)
 
 loop3_done:
-	LEAQ (CX)(R10*4), CX
-	LEAQ (SI)(R10*4), SI
-	LEAQ (DI)(R10*4), DI
-	LEAQ (R8)(R10*4), R8
-	DECQ R9
+	LEAQ (BX)(R9*4), BX
+	LEAQ (SI)(R9*4), SI
+	LEAQ (DI)(R9*4), DI
+	LEAQ (R8)(R9*4), R8
+	SUBQ $0x04, CX
 	JMP  loop2_row
 
 loop2_end:
-	ANDQ $0x03, DX
-
 loop4_row:
-	TESTQ DX, DX
-	JLE   loop4_end
-	XORQ  SI, SI
-	MOVQ  BX, DI
-	SUBQ  $0x08, DI
-	JLT   loop5_tail
+	CMPQ CX, $0x01
+	JLT  loop4_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x08, DI
+	JLT  loop5_tail
 
 loop5_whole:
 	VMOVUPS (AX)(SI*4), Y0
-	VMOVUPS (CX)(SI*4), Y1
+	VMOVUPS (BX)(SI*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(SI*4)
 	ADDQ    $0x08, SI
@@ -313,13 +309,13 @@ loop5_tail:
 	NEGQ       DI
 	VMOVDQU    (R8)(DI*4), Y0
 	VMASKMOVPS (AX)(SI*4), Y0, Y1
-	VMASKMOVPS (CX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(SI*4), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (AX)(SI*4)
 
 loop5_done:
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
+	LEAQ (BX)(DX*4), BX
+	SUBQ $0x01, CX
 	JMP  loop4_row
 
 loop4_end:
@@ -360,12 +356,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ SI, SI
-	JLE   loop2_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
-	SUBQ  $0x08, R9
-	JLT   loop3_tail
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x08, R9
+	JLT  loop3_tail
 
 loop3_whole:
 	VMOVUPS     (DX)(R8*4), Y0
@@ -400,7 +396,7 @@ loop3_tail:
 
 loop3_done:
 	LEAQ (DX)(DI*4), DX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop2_row
 
 loop2_end:
@@ -411,86 +407,84 @@ loop2_end:
 // Requires: AVX, AVX2
 TEXT ·columnSumsBFloat16AVX2(SB), NOSPLIT, $80-64
 	MOVQ   sums_base+0(FP), AX
-	MOVQ   x_base+24(FP), CX
-	MOVQ   rows+48(FP), DX
-	MOVQ   cols+56(FP), BX
+	MOVQ   rows+48(FP), CX
+	MOVQ   cols+56(FP), DX
+	MOVQ   x_base+24(FP), BX
+	LEAQ   (BX)(DX*2), SI
+	LEAQ   (SI)(DX*2), DI
+	LEAQ   (DI)(DX*2), R8
 	VXORPS Y0, Y0, Y0
-	XORQ   SI, SI
-	MOVQ   BX, DI
-	SUBQ   $0x08, DI
+	XORQ   R9, R9
+	MOVQ   DX, R10
+	SUBQ   $0x08, R10
 	JLT    loop1_tail
 
 loop1_whole:
-	VMOVUPS Y0, (AX)(SI*4)
-	ADDQ    $0x08, SI
-	CMPQ    SI, DI
+	VMOVUPS Y0, (AX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
 	JLE     loop1_whole
 
 loop1_tail:
-	ADDQ       $0x08, DI
-	SUBQ       SI, DI
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), R8
-	NEGQ       DI
-	VMOVDQU    (R8)(DI*4), Y1
-	NEGQ       DI
-	VMASKMOVPS Y0, Y1, (AX)(SI*4)
+	LEAQ       tail_masks<>+32(SB), R11
+	NEGQ       R10
+	VMOVDQU    (R11)(R10*4), Y1
+	NEGQ       R10
+	VMASKMOVPS Y0, Y1, (AX)(R9*4)
 
 loop1_done:
-	LEAQ (CX)(BX*2), SI
-	LEAQ (SI)(BX*2), DI
-	LEAQ (DI)(BX*2), R8
 	MOVQ DX, R9
-	SHRQ $0x02, R9
-	MOVQ BX, R10
-	SHLQ $0x02, R10
+	SHLQ $0x02, R9
 
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  BX, R12
-	SUBQ  $0x08, R12
-	JLT   loop3_tail
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x08, R11
+	JLT  loop3_tail
 
 loop3_whole:
-	VPMOVZXWD (CX)(R11*2), Y0
+	VPMOVZXWD (BX)(R10*2), Y0
 	VPSLLD    $0x10, Y0, Y0
-	VPMOVZXWD (DI)(R11*2), Y1
+	VPMOVZXWD (DI)(R10*2), Y1
 	VPSLLD    $0x10, Y1, Y1
-	VMOVUPS   (AX)(R11*4), Y2
-	VPMOVZXWD (SI)(R11*2), Y3
+	VMOVUPS   (AX)(R10*4), Y2
+	VPMOVZXWD (SI)(R10*2), Y3
 	VPSLLD    $0x10, Y3, Y3
 	VADDPS    Y3, Y0, Y0
-	VPMOVZXWD (R8)(R11*2), Y3
+	VPMOVZXWD (R8)(R10*2), Y3
 	VPSLLD    $0x10, Y3, Y3
 	VADDPS    Y3, Y1, Y1
 	VADDPS    Y0, Y1, Y1
 	VADDPS    Y1, Y2, Y2
-	VMOVUPS   Y2, (AX)(R11*4)
-	ADDQ      $0x08, R11
-	CMPQ      R11, R12
+	VMOVUPS   Y2, (AX)(R10*4)
+	ADDQ      $0x08, R10
+	CMPQ      R10, R11
 	JLE       loop3_whole
 
 loop3_tail:
-	ADDQ    $0x08, R12
-	SUBQ    R11, R12
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
 	JLE     loop3_done
-	LEAQ    tail_masks<>+32(SB), R13
-	NEGQ    R12
-	VMOVDQU (R13)(R12*4), Y0
-	NEGQ    R12
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y0
+	NEGQ    R11
 	VXORPS  Y1, Y1, Y1
 	VMOVDQU X1, (SP)
-	LEAQ    (CX)(R11*2), R13
-	MOVQ    R12, R14
+	LEAQ    (BX)(R10*2), R12
+	MOVQ    R11, R13
 
 loop4_row:
-	TESTQ   R14, R14
-	JLE     loop4_end
-	MOVWLZX -2(R13)(R14*2), R15
-	MOVW    R15, -2(SP)(R14*2)
-	DECQ    R14
+	CMPQ    R13, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, -2(SP)(R13*2)
+	SUBQ    $0x01, R13
 	JMP     loop4_row
 
 loop4_end:
@@ -498,32 +492,32 @@ loop4_end:
 	VPSLLD    $0x10, Y1, Y1
 	VXORPS    Y2, Y2, Y2
 	VMOVDQU   X2, 16(SP)
-	LEAQ      (DI)(R11*2), R13
-	MOVQ      R12, R14
+	LEAQ      (DI)(R10*2), R12
+	MOVQ      R11, R13
 
 loop5_row:
-	TESTQ   R14, R14
-	JLE     loop5_end
-	MOVWLZX -2(R13)(R14*2), R15
-	MOVW    R15, 14(SP)(R14*2)
-	DECQ    R14
+	CMPQ    R13, $0x01
+	JLT     loop5_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 14(SP)(R13*2)
+	SUBQ    $0x01, R13
 	JMP     loop5_row
 
 loop5_end:
 	VPMOVZXWD  16(SP), Y2
 	VPSLLD     $0x10, Y2, Y2
-	VMASKMOVPS (AX)(R11*4), Y0, Y3
+	VMASKMOVPS (AX)(R10*4), Y0, Y3
 	VXORPS     Y4, Y4, Y4
 	VMOVDQU    X4, 32(SP)
-	LEAQ       (SI)(R11*2), R13
-	MOVQ       R12, R14
+	LEAQ       (SI)(R10*2), R12
+	MOVQ       R11, R13
 
 loop6_row:
-	TESTQ   R14, R14
-	JLE     loop6_end
-	MOVWLZX -2(R13)(R14*2), R15
-	MOVW    R15, 30(SP)(R14*2)
-	DECQ    R14
+	CMPQ    R13, $0x01
+	JLT     loop6_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 30(SP)(R13*2)
+	SUBQ    $0x01, R13
 	JMP     loop6_row
 
 loop6_end:
@@ -532,14 +526,14 @@ loop6_end:
 	VADDPS    Y4, Y1, Y1
 	VXORPS    Y4, Y4, Y4
 	VMOVDQU   X4, 48(SP)
-	LEAQ      (R8)(R11*2), R13
+	LEAQ      (R8)(R10*2), R12
 
 loop7_row:
-	TESTQ   R12, R12
-	JLE     loop7_end
-	MOVWLZX -2(R13)(R12*2), R14
-	MOVW    R14, 46(SP)(R12*2)
-	DECQ    R12
+	CMPQ    R11, $0x01
+	JLT     loop7_end
+	MOVWLZX -2(R12)(R11*2), R13
+	MOVW    R13, 46(SP)(R11*2)
+	SUBQ    $0x01, R11
 	JMP     loop7_row
 
 loop7_end:
@@ -548,30 +542,28 @@ loop7_end:
 	VADDPS     Y4, Y2, Y2
 	VADDPS     Y1, Y2, Y2
 	VADDPS     Y2, Y3, Y3
-	VMASKMOVPS Y3, Y0, (AX)(R11*4)
+	VMASKMOVPS Y3, Y0, (AX)(R10*4)
 
 loop3_done:
-	LEAQ (CX)(R10*2), CX
-	LEAQ (SI)(R10*2), SI
-	LEAQ (DI)(R10*2), DI
-	LEAQ (R8)(R10*2), R8
-	DECQ R9
+	LEAQ (BX)(R9*2), BX
+	LEAQ (SI)(R9*2), SI
+	LEAQ (DI)(R9*2), DI
+	LEAQ (R8)(R9*2), R8
+	SUBQ $0x04, CX
 	JMP  loop2_row
 
 loop2_end:
-	ANDQ $0x03, DX
-
 loop8_row:
-	TESTQ DX, DX
-	JLE   loop8_end
-	XORQ  SI, SI
-	MOVQ  BX, DI
-	SUBQ  $0x08, DI
-	JLT   loop9_tail
+	CMPQ CX, $0x01
+	JLT  loop8_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x08, DI
+	JLT  loop9_tail
 
 loop9_whole:
 	VMOVUPS   (AX)(SI*4), Y0
-	VPMOVZXWD (CX)(SI*2), Y1
+	VPMOVZXWD (BX)(SI*2), Y1
 	VPSLLD    $0x10, Y1, Y1
 	VADDPS    Y1, Y0, Y0
 	VMOVUPS   Y0, (AX)(SI*4)
@@ -590,14 +582,14 @@ loop9_tail:
 	VMASKMOVPS (AX)(SI*4), Y0, Y1
 	VXORPS     Y2, Y2, Y2
 	VMOVDQU    X2, 64(SP)
-	LEAQ       (CX)(SI*2), R8
+	LEAQ       (BX)(SI*2), R8
 
 loop10_row:
-	TESTQ   DI, DI
-	JLE     loop10_end
+	CMPQ    DI, $0x01
+	JLT     loop10_end
 	MOVWLZX -2(R8)(DI*2), R9
 	MOVW    R9, 62(SP)(DI*2)
-	DECQ    DI
+	SUBQ    $0x01, DI
 	JMP     loop10_row
 
 loop10_end:
@@ -607,8 +599,8 @@ loop10_end:
 	VMASKMOVPS Y1, Y0, (AX)(SI*4)
 
 loop9_done:
-	LEAQ (CX)(BX*2), CX
-	DECQ DX
+	LEAQ (BX)(DX*2), BX
+	SUBQ $0x01, CX
 	JMP  loop8_row
 
 loop8_end:
@@ -704,12 +696,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ SI, SI
-	JLE   loop2_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
-	SUBQ  $0x08, R9
-	JLT   loop3_tail
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x08, R9
+	JLT  loop3_tail
 
 loop3_whole:
 	VPMOVZXWD   (DX)(R8*2), Y0
@@ -739,11 +731,11 @@ loop3_tail:
 	LEAQ    (DX)(R8*2), R10
 
 loop4_row:
-	TESTQ   R9, R9
-	JLE     loop4_end
+	CMPQ    R9, $0x01
+	JLT     loop4_end
 	MOVWLZX -2(R10)(R9*2), R11
 	MOVW    R11, -2(SP)(R9*2)
-	DECQ    R9
+	SUBQ    $0x01, R9
 	JMP     loop4_row
 
 loop4_end:
@@ -760,7 +752,7 @@ loop4_end:
 
 loop3_done:
 	LEAQ (DX)(DI*2), DX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop2_row
 
 loop2_end:
@@ -954,102 +946,98 @@ loop1_done:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-64
 	MOVQ   sums_base+0(FP), AX
-	MOVQ   x_base+24(FP), CX
-	MOVQ   rows+48(FP), DX
-	MOVQ   cols+56(FP), BX
+	MOVQ   rows+48(FP), CX
+	MOVQ   cols+56(FP), DX
+	MOVQ   x_base+24(FP), BX
+	LEAQ   (BX)(DX*4), SI
+	LEAQ   (SI)(DX*4), DI
+	LEAQ   (DI)(DX*4), R8
 	VPXORD Z0, Z0, Z0
-	XORQ   SI, SI
-	MOVQ   BX, DI
-	SUBQ   $0x10, DI
+	XORQ   R9, R9
+	MOVQ   DX, R10
+	SUBQ   $0x10, R10
 	JLT    loop1_tail
 
 loop1_whole:
-	VMOVUPS Z0, (AX)(SI*4)
-	ADDQ    $0x10, SI
-	CMPQ    SI, DI
+	VMOVUPS Z0, (AX)(R9*4)
+	ADDQ    $0x10, R9
+	CMPQ    R9, R10
 	JLE     loop1_whole
 
 loop1_tail:
-	ADDQ    $0x10, DI
-	SUBQ    SI, DI
+	ADDQ    $0x10, R10
+	SUBQ    R9, R10
 	JLE     loop1_done
-	MOVL    $0xffffffff, R8
-	BZHIL   DI, R8, R8
-	KMOVW   R8, K1
-	VMOVUPS Z0, K1, (AX)(SI*4)
+	MOVL    $0xffffffff, R11
+	BZHIL   R10, R11, R11
+	KMOVW   R11, K1
+	VMOVUPS Z0, K1, (AX)(R9*4)
 
 loop1_done:
-	LEAQ (CX)(BX*4), SI
-	LEAQ (SI)(BX*4), DI
-	LEAQ (DI)(BX*4), R8
 	MOVQ DX, R9
-	SHRQ $0x02, R9
-	MOVQ BX, R10
-	SHLQ $0x02, R10
+	SHLQ $0x02, R9
 
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  BX, R12
-	SUBQ  $0x10, R12
-	JLT   loop3_tail
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x10, R11
+	JLT  loop3_tail
 
 loop3_whole:
-	VMOVUPS (CX)(R11*4), Z0
-	VMOVUPS (DI)(R11*4), Z1
-	VMOVUPS (AX)(R11*4), Z2
-	VMOVUPS (SI)(R11*4), Z3
+	VMOVUPS (BX)(R10*4), Z0
+	VMOVUPS (DI)(R10*4), Z1
+	VMOVUPS (AX)(R10*4), Z2
+	VMOVUPS (SI)(R10*4), Z3
 	VADDPS  Z3, Z0, Z0
-	VMOVUPS (R8)(R11*4), Z3
+	VMOVUPS (R8)(R10*4), Z3
 	VADDPS  Z3, Z1, Z1
 	VADDPS  Z0, Z1, Z1
 	VADDPS  Z1, Z2, Z2
-	VMOVUPS Z2, (AX)(R11*4)
-	ADDQ    $0x10, R11
-	CMPQ    R11, R12
+	VMOVUPS Z2, (AX)(R10*4)
+	ADDQ    $0x10, R10
+	CMPQ    R10, R11
 	JLE     loop3_whole
 
 loop3_tail:
-	ADDQ      $0x10, R12
-	SUBQ      R11, R12
+	ADDQ      $0x10, R11
+	SUBQ      R10, R11
 	JLE       loop3_done
-	MOVL      $0xffffffff, R13
-	BZHIL     R12, R13, R13
-	KMOVW     R13, K1
-	VMOVUPS.Z (CX)(R11*4), K1, Z0
-	VMOVUPS.Z (DI)(R11*4), K1, Z1
-	VMOVUPS.Z (AX)(R11*4), K1, Z2
-	VMOVUPS.Z (SI)(R11*4), K1, Z3
+	MOVL      $0xffffffff, R12
+	BZHIL     R11, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (BX)(R10*4), K1, Z0
+	VMOVUPS.Z (DI)(R10*4), K1, Z1
+	VMOVUPS.Z (AX)(R10*4), K1, Z2
+	VMOVUPS.Z (SI)(R10*4), K1, Z3
 	VADDPS    Z3, Z0, Z0
-	VMOVUPS.Z (R8)(R11*4), K1, Z3
+	VMOVUPS.Z (R8)(R10*4), K1, Z3
 	VADDPS    Z3, Z1, Z1
 	VADDPS    Z0, Z1, Z1
 	VADDPS    Z1, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)(R11*4)
+	VMOVUPS   Z2, K1, (AX)(R10*4)
 
 loop3_done:
-	LEAQ (CX)(R10*4), CX
-	LEAQ (SI)(R10*4), SI
-	LEAQ (DI)(R10*4), DI
-	LEAQ (R8)(R10*4), R8
-	DECQ R9
+	LEAQ (BX)(R9*4), BX
+	LEAQ (SI)(R9*4), SI
+	LEAQ (DI)(R9*4), DI
+	LEAQ (R8)(R9*4), R8
+	SUBQ $0x04, CX
 	JMP  loop2_row
 
 loop2_end:
-	ANDQ $0x03, DX
-
 loop4_row:
-	TESTQ DX, DX
-	JLE   loop4_end
-	XORQ  SI, SI
-	MOVQ  BX, DI
-	SUBQ  $0x10, DI
-	JLT   loop5_tail
+	CMPQ CX, $0x01
+	JLT  loop4_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x10, DI
+	JLT  loop5_tail
 
 loop5_whole:
 	VMOVUPS (AX)(SI*4), Z0
-	VMOVUPS (CX)(SI*4), Z1
+	VMOVUPS (BX)(SI*4), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
@@ -1064,13 +1052,13 @@ loop5_tail:
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K1
 	VMOVUPS.Z (AX)(SI*4), K1, Z0
-	VMOVUPS.Z (CX)(SI*4), K1, Z1
+	VMOVUPS.Z (BX)(SI*4), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*4)
 
 loop5_done:
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
+	LEAQ (BX)(DX*4), BX
+	SUBQ $0x01, CX
 	JMP  loop4_row
 
 loop4_end:
@@ -1111,12 +1099,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ SI, SI
-	JLE   loop2_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
-	SUBQ  $0x10, R9
-	JLT   loop3_tail
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x10, R9
+	JLT  loop3_tail
 
 loop3_whole:
 	VMOVUPS     (DX)(R8*4), Z0
@@ -1151,7 +1139,7 @@ loop3_tail:
 
 loop3_done:
 	LEAQ (DX)(DI*4), DX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop2_row
 
 loop2_end:
@@ -1165,110 +1153,106 @@ TEXT ·columnSumsBFloat16AVX512(SB), NOSPLIT, $0-64
 	VMOVUPS all_00000001<>+0(SB), Z0
 	VMOVUPS all_00400000<>+0(SB), Z0
 	MOVQ    sums_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    rows+48(FP), DX
-	MOVQ    cols+56(FP), BX
+	MOVQ    rows+48(FP), CX
+	MOVQ    cols+56(FP), DX
+	MOVQ    x_base+24(FP), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
 	VPXORD  Z1, Z1, Z1
-	XORQ    SI, SI
-	MOVQ    BX, DI
-	SUBQ    $0x10, DI
+	XORQ    R9, R9
+	MOVQ    DX, R10
+	SUBQ    $0x10, R10
 	JLT     loop1_tail
 
 loop1_whole:
-	VMOVUPS Z1, (AX)(SI*4)
-	ADDQ    $0x10, SI
-	CMPQ    SI, DI
+	VMOVUPS Z1, (AX)(R9*4)
+	ADDQ    $0x10, R9
+	CMPQ    R9, R10
 	JLE     loop1_whole
 
 loop1_tail:
-	ADDQ    $0x10, DI
-	SUBQ    SI, DI
+	ADDQ    $0x10, R10
+	SUBQ    R9, R10
 	JLE     loop1_done
-	MOVL    $0xffffffff, R8
-	BZHIL   DI, R8, R8
-	KMOVW   R8, K1
-	VMOVUPS Z1, K1, (AX)(SI*4)
+	MOVL    $0xffffffff, R11
+	BZHIL   R10, R11, R11
+	KMOVW   R11, K1
+	VMOVUPS Z1, K1, (AX)(R9*4)
 
 loop1_done:
-	LEAQ (CX)(BX*2), SI
-	LEAQ (SI)(BX*2), DI
-	LEAQ (DI)(BX*2), R8
 	MOVQ DX, R9
-	SHRQ $0x02, R9
-	MOVQ BX, R10
-	SHLQ $0x02, R10
+	SHLQ $0x02, R9
 
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
-	MOVQ  BX, R12
-	SUBQ  $0x10, R12
-	JLT   loop3_tail
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x10, R11
+	JLT  loop3_tail
 
 loop3_whole:
-	VPMOVZXWD (CX)(R11*2), Z0
+	VPMOVZXWD (BX)(R10*2), Z0
 	VPSLLD    $0x10, Z0, Z0
-	VPMOVZXWD (DI)(R11*2), Z1
+	VPMOVZXWD (DI)(R10*2), Z1
 	VPSLLD    $0x10, Z1, Z1
-	VMOVUPS   (AX)(R11*4), Z2
-	VPMOVZXWD (SI)(R11*2), Z3
+	VMOVUPS   (AX)(R10*4), Z2
+	VPMOVZXWD (SI)(R10*2), Z3
 	VPSLLD    $0x10, Z3, Z3
 	VADDPS    Z3, Z0, Z0
-	VPMOVZXWD (R8)(R11*2), Z3
+	VPMOVZXWD (R8)(R10*2), Z3
 	VPSLLD    $0x10, Z3, Z3
 	VADDPS    Z3, Z1, Z1
 	VADDPS    Z0, Z1, Z1
 	VADDPS    Z1, Z2, Z2
-	VMOVUPS   Z2, (AX)(R11*4)
-	ADDQ      $0x10, R11
-	CMPQ      R11, R12
+	VMOVUPS   Z2, (AX)(R10*4)
+	ADDQ      $0x10, R10
+	CMPQ      R10, R11
 	JLE       loop3_whole
 
 loop3_tail:
-	ADDQ        $0x10, R12
-	SUBQ        R11, R12
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
 	JLE         loop3_done
-	MOVL        $0xffffffff, R13
-	BZHIL       R12, R13, R13
-	KMOVW       R13, K1
-	VPMOVZXWD.Z (CX)(R11*2), K1, Z0
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z0
 	VPSLLD      $0x10, Z0, Z0
-	VPMOVZXWD.Z (DI)(R11*2), K1, Z1
+	VPMOVZXWD.Z (DI)(R10*2), K1, Z1
 	VPSLLD      $0x10, Z1, Z1
-	VMOVUPS.Z   (AX)(R11*4), K1, Z2
-	VPMOVZXWD.Z (SI)(R11*2), K1, Z3
+	VMOVUPS.Z   (AX)(R10*4), K1, Z2
+	VPMOVZXWD.Z (SI)(R10*2), K1, Z3
 	VPSLLD      $0x10, Z3, Z3
 	VADDPS      Z3, Z0, Z0
-	VPMOVZXWD.Z (R8)(R11*2), K1, Z3
+	VPMOVZXWD.Z (R8)(R10*2), K1, Z3
 	VPSLLD      $0x10, Z3, Z3
 	VADDPS      Z3, Z1, Z1
 	VADDPS      Z0, Z1, Z1
 	VADDPS      Z1, Z2, Z2
-	VMOVUPS     Z2, K1, (AX)(R11*4)
+	VMOVUPS     Z2, K1, (AX)(R10*4)
 
 loop3_done:
-	LEAQ (CX)(R10*2), CX
-	LEAQ (SI)(R10*2), SI
-	LEAQ (DI)(R10*2), DI
-	LEAQ (R8)(R10*2), R8
-	DECQ R9
+	LEAQ (BX)(R9*2), BX
+	LEAQ (SI)(R9*2), SI
+	LEAQ (DI)(R9*2), DI
+	LEAQ (R8)(R9*2), R8
+	SUBQ $0x04, CX
 	JMP  loop2_row
 
 loop2_end:
-	ANDQ $0x03, DX
-
 loop4_row:
-	TESTQ DX, DX
-	JLE   loop4_end
-	XORQ  SI, SI
-	MOVQ  BX, DI
-	SUBQ  $0x10, DI
-	JLT   loop5_tail
+	CMPQ CX, $0x01
+	JLT  loop4_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x10, DI
+	JLT  loop5_tail
 
 loop5_whole:
 	VMOVUPS   (AX)(SI*4), Z0
-	VPMOVZXWD (CX)(SI*2), Z1
+	VPMOVZXWD (BX)(SI*2), Z1
 	VPSLLD    $0x10, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, (AX)(SI*4)
@@ -1284,14 +1268,14 @@ loop5_tail:
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
 	VMOVUPS.Z   (AX)(SI*4), K1, Z0
-	VPMOVZXWD.Z (CX)(SI*2), K1, Z1
+	VPMOVZXWD.Z (BX)(SI*2), K1, Z1
 	VPSLLD      $0x10, Z1, Z1
 	VADDPS      Z1, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)(SI*4)
 
 loop5_done:
-	LEAQ (CX)(BX*2), CX
-	DECQ DX
+	LEAQ (BX)(DX*2), BX
+	SUBQ $0x01, CX
 	JMP  loop4_row
 
 loop4_end:
@@ -1335,12 +1319,12 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ SI, SI
-	JLE   loop2_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
-	SUBQ  $0x10, R9
-	JLT   loop3_tail
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x10, R9
+	JLT  loop3_tail
 
 loop3_whole:
 	VPMOVZXWD   (DX)(R8*2), Z0
@@ -1377,7 +1361,7 @@ loop3_tail:
 
 loop3_done:
 	LEAQ (DX)(DI*2), DX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop2_row
 
 loop2_end:

@@ -449,15 +449,29 @@ func (l *loops) fold(v reg.VecVirtual, op func(ops ...Op)) reg.VecVirtual {
 }
 
 // rows emits a loop over n rows and uses n up.
-func (l *loops) rows(n reg.GPVirtual, body func()) {
+func (l *loops) rows(n reg.GPVirtual, body func()) { l.rowsBy(1, n, body) }
+
+// rowsBy emits a loop over n rows, count at a time, that leaves the rest in n.
+func (l *loops) rowsBy(count uint64, n reg.GPVirtual, body func()) {
 	id := l.serial()
 	l.Label(id + "row")
-	l.TESTQ(n, n)
-	l.JLE(LabelRef(id + "end"))
+	l.CMPQ(n, Imm(count))
+	l.JLT(LabelRef(id + "end"))
 	body()
-	l.DECQ(n)
+	l.SUBQ(Imm(count), n)
 	l.JMP(LabelRef(id + "row"))
 	l.Label(id + "end")
+}
+
+// successive returns n rows of an array, each cols elements after the one before.
+func (l *loops) successive(first array, cols reg.GPVirtual, n int) []array {
+	all := []array{first}
+	for i := 1; i < n; i++ {
+		row := array{l.GP64(), first.half}
+		l.LEAQ(element(all[i-1].base, cols, row.size()), row.base)
+		all = append(all, row)
+	}
+	return all
 }
 
 // advance moves arrays on by stride elements.

@@ -60,20 +60,14 @@ func columnMoments(l *loops) {
 // the sums instead of four, and less rounding.
 func columnSums(l *loops) {
 	l.function("columnSums", "func(sums []float32, x []T, rows, cols int)")
-	sums, x := l.arrays("sums")[0], l.arrays("x")
+	sums := l.arrays("sums")[0]
 	rows, cols := l.integer("rows"), l.integer("cols")
+	x := l.successive(l.arrays("x")[0], cols, 4)
 	l.clear(cols, sums)
-	for range 3 {
-		row := l.GP64()
-		l.LEAQ(element(x[len(x)-1].base, cols, x[0].size()), row)
-		x = append(x, array{row, x[0].half})
-	}
-	quads, stride := l.GP64(), l.GP64()
-	l.MOVQ(rows, quads)
-	l.SHRQ(Imm(2), quads)
+	stride := l.GP64()
 	l.MOVQ(cols, stride)
 	l.SHLQ(Imm(2), stride)
-	l.rows(quads, func() {
+	l.rowsBy(4, rows, func() {
 		l.over(cols, func(s step) {
 			a, b, sum := s.load(x[0]), s.load(x[2]), s.load(sums)
 			l.VADDPS(s.load(x[1]), a, a)
@@ -84,7 +78,6 @@ func columnSums(l *loops) {
 		})
 		l.advance(stride, x...)
 	})
-	l.ANDQ(Imm(3), rows)
 	l.rows(rows, func() {
 		l.over(cols, func(s step) {
 			sum := s.load(sums)
