@@ -93,12 +93,13 @@ func (r *Resolved) checkTasksFit() error {
 		return nil // checkBackbone has said so
 	}
 	env := pretext.Env{
-		Backbone: network, Side: c.Data.Size, Batch: c.Train.BatchSize, Epochs: c.Train.Epochs, Seed: c.Train.Seed,
+		Backbone: network, Side: c.Data.Size, Epochs: c.Train.Epochs, Seed: c.Train.Seed,
 		Augmentation: c.Data.Augmentation, Normalization: c.Data.Normalization(),
 		Sample: func(int) ([]data.Image, error) { return []data.Image{colours(c.Data.Size)}, nil },
 	}
 	var all error
 	for _, name := range c.ActiveTasks() {
+		env.Batch = c.Tasks[name].TaskPictures(c.Train.BatchSize)
 		if _, err := c.Tasks[name].New(env); err != nil {
 			all = errors.Join(all, r.taskError("tasks."+name, err))
 		}

@@ -231,6 +231,8 @@ func TestProblems(t *testing.T) {
 		"no task":            {text: "train: {epochs: 1}", want: []string{"tasks: there is nothing to learn", "tasks.rotation"}},
 		"all tasks off":      {text: "tasks: {rotation: {weight: 0}}", want: []string{"tasks: there is nothing to learn"}},
 		"negative weight":    {text: "tasks: {rotation: {weight: -1}}", want: []string{"tasks.rotation.weight = -1: is out of range (allowed: a number, at least 0)"}},
+		"share of nothing":   {text: "tasks: {rotation: {share: 0}}", want: []string{"tasks.rotation.share = 0: is out of range"}},
+		"share above 1":      {text: "tasks: {rotation: {share: 1.5}}", want: []string{"tasks.rotation.share = 1.5: is out of range"}},
 		"architecture":       {text: rotation + "backbone: {name: resnet81}", want: []string{"run.yaml:2: backbone.name = resnet81: is unknown; did you mean resnet18?", "resnet50"}},
 		"family not chosen":  {text: rotation + "backbone: {name: resnet18, vit: {patch: eight, pach: 8}}", want: []string{"backbone.vit.patch = eight: is a text", "backbone.vit.pach = 8: unknown key; did you mean backbone.vit.patch?"}},
 		"combination":        {text: rotation + "data:\n  size: 64\n  cache_side: 32\n", want: []string{"run.yaml:4: data.cache_side is 32: must be"}},

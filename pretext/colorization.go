@@ -19,7 +19,7 @@ func init() {
 		Summary:  "which colours had the picture before it became grey?",
 		Citation: "Zhang, Isola & Efros 2016, Colorful Image Colorization, arXiv:1603.08511",
 		Defaults: func() Params {
-			return &ColorizationConfig{Common: Common{Weight: 1}, Hidden: 128, Lambda: 0.5, PriorPictures: 1000, Temperature: 0.38}
+			return &ColorizationConfig{Common: Common{Weight: 1, Share: 1}, Hidden: 128, Lambda: 0.5, PriorPictures: 1000, Temperature: 0.38}
 		},
 	})
 }

@@ -19,7 +19,7 @@ func init() {
 			"tokens: Wang et al. 2023, DropPos: Pre-Training Vision Transformers by Reconstructing Dropped Positions, arXiv:2309.03576",
 		Defaults: func() Params {
 			return &PatchLocationConfig{
-				Common: Common{Weight: 1}, Mode: "auto", Patch: defaultPatches(),
+				Common: Common{Weight: 1, Share: 1}, Mode: "auto", Patch: defaultPatches(),
 				Crop:   CropLocationConfig{Grid: 3, Hidden: 256},
 				Tokens: TokenLocationConfig{Mask: 0.75, Unknown: 0.75, Smoothing: 1, DecoderWidth: 128, DecoderHeads: 4, DecoderBlocks: 2},
 			}

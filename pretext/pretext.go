@@ -4,6 +4,7 @@ package pretext
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ type Task interface {
 	// only, so that a picture looks alike in an epoch whoever prepares it. The target comes zeroed.
 	Prepare(s *data.Sample, views []Canvas, target []float32) error
 	// Build adds the task's head and loss to the graph. views[i] holds one row, or one map, of view i of every picture
-	// of the batch; target is [batch, Spec().Target].
+	// of the batch that the task looks at; target is [pictures, Spec().Target].
 	Build(c *nn.Ctx, views []backbone.Features, target *G.Node) (Output, error)
 	// State is what the task measured on the training pictures and must be stored with the run; nil for most.
 	State() map[string][]float32
@@ -70,7 +71,7 @@ type Output struct {
 type Env struct {
 	Backbone      backbone.Backbone
 	Side          int // of a plain view, pixels
-	Batch         int // pictures a step
+	Batch         int // pictures of a batch that the task looks at
 	Epochs        int // of the whole run
 	Augmentation  data.Augmentation
 	Normalization data.Normalization
@@ -84,15 +85,21 @@ type Env struct {
 type Params interface {
 	New(env Env) (Task, error)
 	TaskWeight() float64
+	TaskPictures(batch int) int
 }
 
 // Common is what every task's configuration embeds.
 type Common struct {
 	Weight float64 `mapstructure:"weight" validate:"gte=0" doc:"factor of the task's loss; 0 switches the task off"`
+	Share  float64 `mapstructure:"share" validate:"gt=0,lte=1" doc:"share of the pictures of a batch that the task looks at and costs time for; 1 = all"`
 }
 
 // TaskWeight is the factor of the task's loss.
 func (c Common) TaskWeight() float64 { return c.Weight }
+
+// TaskPictures is the number of pictures of a batch that the task looks at, at least one. They are the first ones:
+// batches are shuffled in every epoch.
+func (c Common) TaskPictures(batch int) int { return max(1, int(math.Round(c.Share*float64(batch)))) }
 
 // Definition is a registered task.
 type Definition struct {

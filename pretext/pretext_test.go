@@ -73,6 +73,9 @@ func TestDefinitions(t *testing.T) {
 		if params.TaskWeight() != 1 {
 			t.Errorf("%s: the default weight is %v, want 1", definition.Name, params.TaskWeight())
 		}
+		if pictures := params.TaskPictures(5); pictures != 5 {
+			t.Errorf("%s: looks at %d of 5 pictures by default", definition.Name, pictures)
+		}
 		if err := validator.New().Struct(params); err != nil {
 			t.Errorf("%s: the defaults are not valid: %v", definition.Name, err)
 		}
@@ -83,6 +86,17 @@ func TestDefinitions(t *testing.T) {
 	}
 	if _, err := Find("rotations"); err == nil || !strings.Contains(err.Error(), `did you mean "rotation"?`) {
 		t.Errorf("Find of a misspelt name: got error %v", err)
+	}
+}
+
+func TestTaskPictures(t *testing.T) {
+	for _, test := range []struct {
+		share       float64
+		batch, want int
+	}{{1, 64, 64}, {0.5, 64, 32}, {0.25, 6, 2}, {0.5, 7, 4}, {0.01, 8, 1}, {0.999, 8, 8}} {
+		if got := (Common{Share: test.share}).TaskPictures(test.batch); got != test.want {
+			t.Errorf("a share of %v of %d pictures is %d, want %d", test.share, test.batch, got, test.want)
+		}
 	}
 }
 

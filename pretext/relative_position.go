@@ -21,7 +21,7 @@ func init() {
 			"tokens: Camporese, Izzo & Ballan 2022, Where are my Neighbors? Exploiting Patches Relations in Self-Supervised Vision Transformer, arXiv:2206.00481",
 		Defaults: func() Params {
 			return &RelativePositionConfig{
-				Common: Common{Weight: 1}, Mode: "auto", Patch: defaultPatches(),
+				Common: Common{Weight: 1, Share: 1}, Mode: "auto", Patch: defaultPatches(),
 				Pairs:  PairsConfig{Gap: 0.5, Neighbours: 1, Hidden: 256},
 				Tokens: PairScoresConfig{Relation: "sectors", QueryWidth: 32},
 			}

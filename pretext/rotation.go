@@ -15,7 +15,7 @@ func init() {
 		Name:     "rotation",
 		Summary:  "by how many quarter turns was the picture rotated?",
 		Citation: "Gidaris, Singh & Komodakis 2018, Unsupervised Representation Learning by Predicting Image Rotations, arXiv:1803.07728",
-		Defaults: func() Params { return &RotationConfig{Common: Common{Weight: 1}, Copies: turns} },
+		Defaults: func() Params { return &RotationConfig{Common: Common{Weight: 1, Share: 1}, Copies: turns} },
 	})
 }
 

@@ -3,6 +3,8 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"pretrain/data"
 	"pretrain/eval"
@@ -14,10 +16,12 @@ type EvaluateOptions struct {
 	Train, Test, Val string   // folders or list files; Val may be empty
 	Probes           []string // knn, linear; nil = both
 	Layers           []int    // nil = all
+	Features         []string // pretrained, random, pixels; nil = all
 	Splits           int      // redrawn splits of all labelled pictures; 0 = none
 }
 
-// Evaluate measures the run's features beside those of the same network with random weights and of the bare pixels.
+// Evaluate measures the run's features beside those of the same network with random weights and of the bare pixels, or
+// those of them that are wanted.
 func (r *Run) Evaluate(ctx context.Context, options EvaluateOptions) (eval.Report, error) {
 	var report eval.Report
 	evaluation, err := r.evaluation(ctx, options)
@@ -29,17 +33,42 @@ func (r *Run) Evaluate(ctx context.Context, options EvaluateOptions) (eval.Repor
 			return report, train.Usage(err)
 		}
 	}
-	random, err := r.randomModel(ctx, evaluation.Train)
-	if err != nil {
-		return report, err
+	wanted := options.Features
+	if len(wanted) == 0 {
+		wanted = FeatureNames()
 	}
-	if err := evaluation.Model(ctx, "pretrained", r.Model, &report); err != nil {
-		return report, err
+	for _, name := range wanted {
+		if !slices.Contains(FeatureNames(), name) {
+			return report, train.Usage(fmt.Errorf("--features %s: must be among %s", name, strings.Join(FeatureNames(), ", ")))
+		}
 	}
-	if err := evaluation.Model(ctx, "random", random, &report); err != nil {
-		return report, err
+	for _, name := range FeatureNames() {
+		if !slices.Contains(wanted, name) {
+			continue
+		}
+		if err := r.measure(ctx, evaluation, name, &report); err != nil {
+			return report, err
+		}
 	}
-	return report, evaluation.Pixels(ctx, r.Model.Normalization, &report)
+	return report, nil
+}
+
+// FeatureNames are the features that Evaluate measures, in their order.
+func FeatureNames() []string { return []string{"pretrained", "random", "pixels"} }
+
+// measure adds one kind of features to the report.
+func (r *Run) measure(ctx context.Context, evaluation eval.Evaluation, name string, report *eval.Report) error {
+	switch name {
+	case "pixels":
+		return evaluation.Pixels(ctx, r.Model.Normalization, report)
+	case "random":
+		random, err := r.randomModel(ctx, evaluation.Train)
+		if err != nil {
+			return err
+		}
+		return evaluation.Model(ctx, name, random, report)
+	}
+	return evaluation.Model(ctx, name, r.Model, report)
 }
 
 // evaluation opens the labelled folders.

@@ -196,6 +196,16 @@ func testEvaluate(t *testing.T, opened *Run) {
 	if !slices.Equal(names, []string{"pretrained knn 2", "random knn 2", "pixels knn 0"}) {
 		t.Errorf("rows %v", names)
 	}
+	part, err := opened.Evaluate(t.Context(), EvaluateOptions{
+		Train: filepath.Join(samples, "train"), Test: filepath.Join(samples, "test"), Probes: []string{"knn"}, Layers: []int{2},
+		Features: []string{"pixels", "pretrained"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(part.Rows) != 2 || part.Rows[0].Accuracy != report.Rows[0].Accuracy || part.Rows[1].Accuracy != report.Rows[2].Accuracy {
+		t.Errorf("features of choice give %+v", part.Rows)
+	}
 }
 
 // testMistakes: each is a usage error that names what is wrong.
@@ -216,6 +226,7 @@ func testMistakes(t *testing.T, opened *Run) {
 	}{
 		"evaluate: layer":    {evaluate(EvaluateOptions{Train: train1, Test: test1, Layers: []int{3}}), "layers 1 to 2"},
 		"evaluate: probe":    {evaluate(EvaluateOptions{Train: train1, Test: test1, Probes: []string{"svm"}}), "svm"},
+		"evaluate: features": {evaluate(EvaluateOptions{Train: train1, Test: test1, Features: []string{"learned"}}), "pretrained, random, pixels"},
 		"evaluate: no test":  {evaluate(EvaluateOptions{Train: train1}), "--test"},
 		"evaluate: no train": {evaluate(EvaluateOptions{Test: test1}), "--train"},
 		"evaluate: folder":   {evaluate(EvaluateOptions{Train: train1, Test: test1, Val: samples + "x"}), "--val"},

@@ -83,7 +83,7 @@ func newJobOf(t *testing.T, folder, architecture string, params any) Job {
 	job := Job{
 		Directory: Directory(filepath.Join(t.TempDir(), "run")), Resolved: "configuration: of a test\n", Console: io.Discard,
 		Backbone: network, TaskNames: []string{"rotation"},
-		Tasks: []pretext.Params{&pretext.RotationConfig{Common: pretext.Common{Weight: 1}, Copies: 1}},
+		Tasks: []pretext.Params{&pretext.RotationConfig{Common: pretext.Common{Weight: 1, Share: 1}, Copies: 1}},
 		Data:  data.DefaultConfig(), Losses: losses.DefaultConfig(), Optimizer: DefaultOptimizerConfig(), Train: DefaultConfig(),
 		Checkpoints: checkpoints.DefaultConfig(), Eval: eval.DefaultConfig(), Export: export.DefaultConfig(),
 		Metrics: metrics.Config{}, Logging: DefaultLoggingConfig(),

@@ -12,13 +12,14 @@ import (
 
 // A Plan says what one step shows the backbone. Views of one geometry (side and number of tokens) form a pass:
 // the backbone is applied to a pass once, whichever tasks its views belong to. Inside a pass a slot holds one view
-// of every picture of the batch, so slot s of a pass owns the view rows [s·batch, (s+1)·batch).
+// of the first pictures of the batch: of all of them, unless no task that reads it looks at all (the parameter `share`).
+// Batches are shuffled anew in every epoch, so that the first pictures are a random choice.
 //
 // A Plan does not change after NewPlan and may be read by many goroutines.
 type Plan struct {
-	Passes []Pass
-	places [][]place // [task][view]
-	batch  int
+	Passes   []Pass
+	places   [][]place // [task][view]
+	pictures []int     // of a batch that each task looks at, its first ones
 }
 
 // Pass is one application of the backbone.
@@ -30,20 +31,32 @@ type Pass struct {
 	Slots   []Slot
 }
 
-// Slot is one view of every picture of the batch.
+// Slot is one view of the first pictures of the batch.
 type Slot struct {
-	View  pretext.View
-	Users int // tasks that read it; more than one only for plain views
+	View     pretext.View
+	Users    int // tasks that read it; more than one only for plain views
+	First    int // row of its pass, counted in views, that holds picture 0
+	Pictures int // that it holds: as many as the user that looks at most reads; the others read the first ones
 }
 
 // place is where a task finds one of its views.
 type place struct{ pass, slot int }
 
-// NewPlan lays out the views of the tasks for batches of the given number of pictures. Tasks that ask for the same
-// plain view share a slot; on a backbone whose normalisation looks at whole groups they must agree on the group too.
-func NewPlan(b backbone.Backbone, tasks []pretext.Task, batch int) (*Plan, error) {
-	plan := &Plan{batch: batch}
-	for _, task := range tasks {
+// NewPlan lays out the views of the tasks for batches of the given number of pictures, of which task t looks at the
+// first pictures[t]; nil shows all of them to every task. Tasks that ask for the same plain view share a slot; on a
+// backbone whose normalisation looks at whole groups they must agree on the group too.
+func NewPlan(b backbone.Backbone, tasks []pretext.Task, pictures []int, batch int) (*Plan, error) {
+	if pictures == nil {
+		pictures = slices.Repeat([]int{batch}, len(tasks))
+	}
+	if len(pictures) != len(tasks) {
+		return nil, fmt.Errorf("%d numbers of pictures for %d tasks: pass one a task", len(pictures), len(tasks))
+	}
+	plan := &Plan{pictures: slices.Clone(pictures)}
+	for t, task := range tasks {
+		if pictures[t] < 1 || pictures[t] > batch {
+			return nil, fmt.Errorf("task %s: looks at %d pictures of a batch: must be 1 to %d", task.Name(), pictures[t], batch)
+		}
 		var places []place
 		for _, view := range task.Spec().Views {
 			if view.Side <= 0 {
@@ -52,16 +65,17 @@ func NewPlan(b backbone.Backbone, tasks []pretext.Task, batch int) (*Plan, error
 			if !b.UsesBatchStatistics() {
 				view.Group = ""
 			}
-			places = append(places, plan.place(b, view))
+			places = append(places, plan.place(b, view, pictures[t]))
 		}
 		plan.places = append(plan.places, places)
 	}
 	plan.groupSlots()
+	plan.numberRows()
 	return plan, nil
 }
 
-// place finds or adds the slot of a view.
-func (p *Plan) place(b backbone.Backbone, view pretext.View) place {
+// place finds or adds the slot of a view, with room for that many pictures.
+func (p *Plan) place(b backbone.Backbone, view pretext.View, pictures int) place {
 	at := slices.IndexFunc(p.Passes, func(pass Pass) bool { return pass.Side == view.Side && pass.Kept == view.Kept })
 	if at < 0 {
 		at = len(p.Passes)
@@ -75,6 +89,7 @@ func (p *Plan) place(b backbone.Backbone, view pretext.View) place {
 		pass.Slots = append(pass.Slots, Slot{View: view})
 	}
 	pass.Slots[slot].Users++
+	pass.Slots[slot].Pictures = max(pass.Slots[slot].Pictures, pictures)
 	return place{at, slot}
 }
 
@@ -103,6 +118,23 @@ func (p *Plan) groupSlots() {
 	}
 }
 
+// numberRows gives every slot its rows, once the slots are in their order.
+func (p *Plan) numberRows() {
+	for _, pass := range p.Passes {
+		row := 0
+		for s := range pass.Slots {
+			pass.Slots[s].First = row
+			row += pass.Slots[s].Pictures
+		}
+	}
+}
+
+// Views is the number of views in a pass.
+func (p Pass) Views() int {
+	last := p.Slots[len(p.Slots)-1]
+	return last.First + last.Pictures
+}
+
 // shareable reports whether two views are the same picture content seen through the same encoder options.
 func shareable(a, b pretext.View) bool {
 	return a.Plain != nil && b.Plain != nil && *a.Plain == *b.Plain &&
@@ -125,28 +157,35 @@ func tokens(b backbone.Backbone, view pretext.View) int {
 func (p *Plan) Views() int {
 	views := 0
 	for _, pass := range p.Passes {
-		views += len(pass.Slots) * p.batch
+		views += pass.Views()
 	}
 	return views
 }
 
 // groups lists the views of each statistics group of a pass, in row order.
-func (p *Plan) groups(pass Pass) []int {
+func (p Pass) groups() []int {
 	var groups []int
-	for i, slot := range pass.Slots {
-		if i == 0 || slot.View.Group != pass.Slots[i-1].View.Group {
+	for i, slot := range p.Slots {
+		if i == 0 || slot.View.Group != p.Slots[i-1].View.Group {
 			groups = append(groups, 0)
 		}
-		groups[len(groups)-1] += p.batch
+		groups[len(groups)-1] += slot.Pictures
 	}
 	return groups
+}
+
+// rows is where the pass of a view holds the pictures that a task looks at.
+func (p *Plan) rows(task, view int) (from, to int) {
+	at := p.places[task][view]
+	first := p.Passes[at.pass].Slots[at.slot].First
+	return first, first + p.pictures[task]
 }
 
 // Batch holds what one step needs, in the layout of its plan. The loader's workers write disjoint slots of it; the
 // training loop then binds the buffers to the graph without copying.
 type Batch struct {
 	Passes  []PassBuffers
-	Targets [][]float32 // one a task: [batch, Spec().Target]
+	Targets [][]float32 // one a task: [pictures it looks at, Spec().Target]
 }
 
 // PassBuffers are the inputs of one pass.
@@ -160,7 +199,7 @@ type PassBuffers struct {
 func (p *Plan) NewBatch(tasks []pretext.Task) *Batch {
 	batch := &Batch{}
 	for _, pass := range p.Passes {
-		views := len(pass.Slots) * p.batch
+		views := pass.Views()
 		buffers := PassBuffers{Pixels: make([]float32, views*pass.Side*pass.Side*3)}
 		if pass.Kept > 0 {
 			buffers.Tokens = make([]float32, views*pass.Kept)
@@ -170,15 +209,19 @@ func (p *Plan) NewBatch(tasks []pretext.Task) *Batch {
 		}
 		batch.Passes = append(batch.Passes, buffers)
 	}
-	for _, task := range tasks {
-		batch.Targets = append(batch.Targets, make([]float32, p.batch*task.Spec().Target))
+	for t, task := range tasks {
+		batch.Targets = append(batch.Targets, make([]float32, p.pictures[t]*task.Spec().Target))
 	}
 	return batch
 }
 
-// Fill prepares every view and target of one picture. It is called concurrently for different pictures of a batch.
+// Fill prepares the views and targets of one picture, for the tasks that look at it. It is called concurrently for
+// different pictures of a batch.
 func (p *Plan) Fill(tasks []pretext.Task, norm data.Normalization, sample *data.Sample, picture int, batch *Batch) error {
 	for t, task := range tasks {
+		if picture >= p.pictures[t] {
+			continue
+		}
 		canvases := make([]pretext.Canvas, len(p.places[t]))
 		for v, at := range p.places[t] {
 			canvases[v] = p.canvas(batch, at, picture)
@@ -200,8 +243,8 @@ func (p *Plan) Fill(tasks []pretext.Task, norm data.Normalization, sample *data.
 	return nil
 }
 
-// Canvas is where a batch holds a view of a task for one picture of the batch, plain views too. It shares the batch's
-// memory.
+// Canvas is where a batch holds a view of a task for one of the pictures that the task looks at, plain views too. It
+// shares the batch's memory.
 func (p *Plan) Canvas(batch *Batch, task, view, picture int) pretext.Canvas {
 	return p.canvas(batch, p.places[task][view], picture)
 }
@@ -209,7 +252,7 @@ func (p *Plan) Canvas(batch *Batch, task, view, picture int) pretext.Canvas {
 // canvas is the part of the batch that belongs to one view of one picture.
 func (p *Plan) canvas(batch *Batch, at place, picture int) pretext.Canvas {
 	pass, buffers := p.Passes[at.pass], batch.Passes[at.pass]
-	row := at.slot*p.batch + picture
+	row := pass.Slots[at.slot].First + picture
 	part := func(buffer []float32, size int) []float32 {
 		if buffer == nil {
 			return nil

@@ -2,12 +2,16 @@ package train
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	G "gorgonia.org/gorgonia"
+	"pgregory.net/rapid"
 
 	"pretrain/backbone"
 	"pretrain/data"
+	"pretrain/internal/random"
 	"pretrain/nn"
 	"pretrain/pretext"
 )
@@ -79,7 +83,7 @@ func TestPlanSharesPlainViews(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			tasks := []pretext.Task{viewTask{"first", []pretext.View{test.first}}, viewTask{"second", []pretext.View{test.second}}}
-			plan, err := NewPlan(newBackbone(t, test.backbone, 32), tasks, 5)
+			plan, err := NewPlan(newBackbone(t, test.backbone, 32), tasks, nil, 5)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,11 +101,11 @@ func TestPlanKeepsGroupsTogether(t *testing.T) {
 		viewTask{"one", []pretext.View{{Name: "a", Side: 32, Group: "x"}, {Name: "b", Side: 32, Group: "y"}}},
 		viewTask{"two", []pretext.View{{Name: "c", Side: 32, Group: "x"}}},
 	}
-	plan, err := NewPlan(newBackbone(t, "resnet18", 32), tasks, 3)
+	plan, err := NewPlan(newBackbone(t, "resnet18", 32), tasks, nil, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if groups := plan.groups(plan.Passes[0]); !slices.Equal(groups, []int{6, 3}) {
+	if groups := plan.Passes[0].groups(); !slices.Equal(groups, []int{6, 3}) {
 		t.Errorf("groups of %v views, want [6 3]", groups)
 	}
 	for i, task := range tasks {
@@ -121,7 +125,7 @@ func TestFillWritesOnlyItsPicture(t *testing.T) {
 		{Side: 32, Positions: backbone.PositionsNone},
 		{Side: 32, Kept: 4},
 	}}}
-	plan, err := NewPlan(newBackbone(t, "vit", 32), tasks, 2)
+	plan, err := NewPlan(newBackbone(t, "vit", 32), tasks, nil, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,4 +162,123 @@ func TestFillWritesOnlyItsPicture(t *testing.T) {
 	if got := plan.Canvas(batch, 0, 2, 1).Tokens; !slices.Equal(got, []float32{3, 2, 1, 0}) {
 		t.Errorf("the canvas of the view that keeps tokens has %v", got)
 	}
+}
+
+func TestImpossibleNumbersOfPictures(t *testing.T) {
+	tasks := []pretext.Task{viewTask{"task", []pretext.View{{Side: 32}}}}
+	for want, pictures := range map[string][]int{
+		"2 numbers of pictures for 1 tasks":              {2, 2},
+		"task task: looks at 0 pictures of a batch":      {0},
+		"looks at 5 pictures of a batch: must be 1 to 4": {5},
+	} {
+		if _, err := NewPlan(newBackbone(t, "vit", 32), tasks, pictures, 4); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// TestASharedSlotHoldsWhatItsLargestUserWants: the others read its first pictures.
+func TestASharedSlotHoldsWhatItsLargestUserWants(t *testing.T) {
+	augmentation := data.DefaultAugmentation()
+	plain := pretext.View{Side: 32, Plain: &augmentation, Group: "plain"}
+	tasks := []pretext.Task{
+		viewTask{"few", []pretext.View{plain}},
+		viewTask{"one", []pretext.View{{Side: 32, Group: "one"}}},
+		viewTask{"many", []pretext.View{plain}},
+	}
+	plan, err := NewPlan(newBackbone(t, "resnet18", 32), tasks, []int{2, 1, 3}, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if groups := plan.Passes[0].groups(); plan.Views() != 4 || !slices.Equal(groups, []int{1, 3}) {
+		t.Errorf("%d views in groups of %v, want 4 in [1 3]", plan.Views(), groups)
+	}
+	for task, want := range [][2]int{{1, 3}, {0, 1}, {1, 4}} {
+		if from, to := plan.rows(task, 0); from != want[0] || to != want[1] {
+			t.Errorf("task %d reads rows %d to %d, want %v", task, from, to, want)
+		}
+	}
+}
+
+// TestASharePreparesTheFirstPictures: whatever the shares, a task finds in a batch what it would find in one that every
+// task looks at, cut short; and a share of 1 is the layout of a plan without shares.
+func TestASharePreparesTheFirstPictures(t *testing.T) {
+	const batch = 5
+	network := newBackbone(t, "vit", 32)
+	tasks := realTasks(t, network)
+	whole := filledBatch(t, network, tasks, nil, batch)
+	rapid.Check(t, func(rt *rapid.T) {
+		share := rapid.Custom(func(rt *rapid.T) int {
+			return pretext.Common{Share: rapid.Float64Range(0.01, 1).Draw(rt, "share")}.TaskPictures(batch)
+		})
+		pictures := rapid.SliceOfN(share, len(tasks), len(tasks)).Draw(rt, "pictures")
+		part := filledBatch(t, network, tasks, pictures, batch)
+		for task := range tasks {
+			size := len(whole.batch.Targets[task]) / batch * pictures[task]
+			if !slices.Equal(part.batch.Targets[task], whole.batch.Targets[task][:size]) {
+				rt.Fatalf("task %s: other targets", tasks[task].Name())
+			}
+			for view := range tasks[task].Spec().Views {
+				for picture := range pictures[task] {
+					want, got := whole.plan.Canvas(whole.batch, task, view, picture), part.plan.Canvas(part.batch, task, view, picture)
+					if !slices.Equal(got.Pixels, want.Pixels) || !slices.Equal(got.Tokens, want.Tokens) || !slices.Equal(got.Positions, want.Positions) {
+						rt.Fatalf("task %s, view %d of picture %d differs", tasks[task].Name(), view, picture)
+					}
+				}
+			}
+		}
+		if slices.Min(pictures) == batch && !cmp.Equal(part.plan.Passes, whole.plan.Passes) {
+			rt.Fatal("the layout of whole shares differs from that of none")
+		}
+	})
+}
+
+// realTasks are all registered tasks.
+func realTasks(t *testing.T, network backbone.Backbone) []pretext.Task {
+	t.Helper()
+	var tasks []pretext.Task
+	for _, definition := range pretext.Definitions() {
+		task, err := definition.Defaults().New(pretext.Env{
+			Backbone: network, Side: network.Side(), Batch: 1, Epochs: 2, Seed: 1,
+			Augmentation: data.DefaultAugmentation(), Normalization: data.DefaultConfig().Normalization(),
+			Sample: func(int) ([]data.Image, error) { return []data.Image{noise(0)}, nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tasks = append(tasks, task)
+	}
+	return tasks
+}
+
+// noise is a picture of random pixels.
+func noise(number int) data.Image {
+	r := random.New(uint64(number), "noise")
+	picture := data.NewImage(40, 40)
+	for i := range picture.Pix {
+		picture.Pix[i] = uint8(r.IntN(256))
+	}
+	return picture
+}
+
+// planned is a plan with a batch of noise.
+type planned struct {
+	plan  *Plan
+	batch *Batch
+}
+
+func filledBatch(t *testing.T, network backbone.Backbone, tasks []pretext.Task, pictures []int, batch int) planned {
+	t.Helper()
+	plan, err := NewPlan(network, tasks, pictures, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filled := planned{plan, plan.NewBatch(tasks)}
+	for picture := range batch {
+		sample := data.NewSample(noise(picture), 1, 0, uint64(picture))
+		if err := plan.Fill(tasks, data.DefaultConfig().Normalization(), sample, picture, filled.batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filled
 }

@@ -44,6 +44,8 @@ type Job struct {
 	Export      export.Config
 	Metrics     metrics.Config
 	Logging     LoggingConfig
+
+	MemoryLimit int64 // bytes that the process may take; 0 = what the machine has free
 }
 
 // Interrupted is the error of a run that was told to stop and has saved a checkpoint.
@@ -152,7 +154,7 @@ func (s *session) announce() {
 		zap.String("kernels", string(s.engine.Family())), zap.String("precision", string(s.precision())), zap.Int("threads", s.engine.Workers()))
 	for i, task := range s.trainer.tasks {
 		s.log.Info("task", zap.String("name", task.Name()), zap.Float64("weight", s.job.Tasks[i].TaskWeight()),
-			zap.Int("views_per_picture", len(task.Spec().Views)), zap.Float64("chance_accuracy", s.trainer.step.Chance(i)))
+			zap.Int("pictures_per_batch", s.trainer.plan.pictures[i]), zap.Int("views_per_picture", len(task.Spec().Views)), zap.Float64("chance_accuracy", s.trainer.step.Chance(i)))
 	}
 }
 

@@ -161,6 +161,9 @@ func (s *session) openTrainer(ctx context.Context) error {
 	if err := s.buildTasks(ctx, t); err != nil {
 		return UsageUnlessCancelled(ctx, err)
 	}
+	if err := s.checkMemory(t); err != nil {
+		return Usage(err)
+	}
 	if err := s.buildStep(t); err != nil {
 		return Usage(err)
 	}
@@ -177,7 +180,7 @@ func (s *session) openTrainer(ctx context.Context) error {
 func (s *session) buildTasks(ctx context.Context, t *Trainer) error {
 	for i, params := range s.job.Tasks {
 		task, err := params.New(pretext.Env{
-			Backbone: s.job.Backbone, Side: s.job.Data.Size, Batch: s.job.Train.BatchSize,
+			Backbone: s.job.Backbone, Side: s.job.Data.Size, Batch: params.TaskPictures(s.job.Train.BatchSize),
 			Augmentation: s.job.Data.Augmentation, Normalization: s.job.Data.Normalization(),
 			Seed: s.job.Train.Seed, Epochs: s.job.Train.Epochs,
 			Sample: func(n int) ([]data.Image, error) { return s.samplePictures(ctx, n) },
@@ -207,21 +210,35 @@ func (s *session) samplePictures(ctx context.Context, n int) ([]data.Image, erro
 }
 
 func (s *session) buildStep(t *Trainer) (err error) {
-	if t.plan, err = NewPlan(s.job.Backbone, t.tasks, s.job.Train.BatchSize); err != nil {
+	parts, err := s.parts(t, s.job.Train.BatchSize)
+	if err != nil {
 		return err
 	}
-	if t.weighter, err = losses.New(s.job.Losses); err != nil {
-		return err
-	}
-	terms := make([]losses.Term, len(t.tasks))
-	for i, task := range t.tasks {
-		terms[i] = losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()}
-	}
-	t.step, err = NewStep(StepParts{
-		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks, Weighter: t.weighter, Terms: terms, Plan: t.plan,
-		Precision: s.precision(),
-	})
+	t.plan, t.weighter = parts.Plan, parts.Weighter
+	t.step, err = NewStep(parts)
 	return err
+}
+
+// parts are those of a step of batches of the given number of pictures. Tasks do not depend on it.
+func (s *session) parts(t *Trainer, batch int) (parts StepParts, err error) {
+	parts = StepParts{
+		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks,
+		Precision: s.precision(), Recompute: s.job.Train.Recompute,
+	}
+	pictures := make([]int, len(t.tasks))
+	for i := range pictures {
+		pictures[i] = s.job.Tasks[i].TaskPictures(batch)
+	}
+	if parts.Plan, err = NewPlan(s.job.Backbone, t.tasks, pictures, batch); err != nil {
+		return parts, err
+	}
+	if parts.Weighter, err = losses.New(s.job.Losses); err != nil {
+		return parts, err
+	}
+	for i, task := range t.tasks {
+		parts.Terms = append(parts.Terms, losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()})
+	}
+	return parts, nil
 }
 
 // precision resolves "auto" by the kernel family, which a resumed run keeps.

@@ -39,39 +39,50 @@ type StepParts struct {
 	Plan     *Plan
 	// Precision of activations; empty is nn.Float32.
 	Precision nn.Precision
+	Recompute bool // see nn.Ctx.SetRecompute
 }
 
 // NewStep builds and compiles the training graph. Building it declares the parameters in the store.
 func NewStep(parts StepParts) (*Step, error) {
 	c := nn.NewCtx(parts.Store, true)
+	s, keep, err := buildStep(c, parts)
+	if err != nil {
+		return nil, err
+	}
+	s.program, err = nn.Compile(c, parts.Engine, s.cost, keep...)
+	return s, err
+}
+
+// buildStep adds everything to the graph, and lists what is read after a step.
+func buildStep(c *nn.Ctx, parts StepParts) (*Step, []*G.Node, error) {
 	c.SetPrecision(cmp.Or(parts.Precision, nn.Float32))
+	c.SetRecompute(parts.Recompute)
 	s := &Step{}
 	features, err := s.applyBackbone(c, parts.Backbone, parts.Plan)
 	if err != nil {
-		return nil, fmt.Errorf("backbone %s: %w", parts.Backbone.Name(), err)
+		return nil, nil, fmt.Errorf("backbone %s: %w", parts.Backbone.Name(), err)
 	}
 	terms := slices.Clone(parts.Terms)
 	var keep []*G.Node
 	for t, task := range parts.Tasks {
 		output, err := s.buildTask(c, parts.Plan, t, task, features)
 		if err != nil {
-			return nil, fmt.Errorf("task %s: %w", task.Name(), err)
+			return nil, nil, fmt.Errorf("task %s: %w", task.Name(), err)
 		}
 		terms[t].Loss = output.Loss
 		keep = append(keep, keepOf(output)...)
 	}
 	if s.cost, err = parts.Weighter.Combine(c, terms); err != nil {
-		return nil, fmt.Errorf("losses.weighter: %w", err)
+		return nil, nil, fmt.Errorf("losses.weighter: %w", err)
 	}
-	s.program, err = nn.Compile(c, parts.Engine, s.cost, append(keep, s.cost)...)
-	return s, err
+	return s, append(keep, s.cost), nil
 }
 
 // applyBackbone applies the backbone once to every pass.
 func (s *Step) applyBackbone(c *nn.Ctx, b backbone.Backbone, plan *Plan) ([]backbone.Features, error) {
 	var all []backbone.Features
 	for i, pass := range plan.Passes {
-		views := len(pass.Slots) * plan.batch
+		views := pass.Views()
 		in := passInputs{images: c.Input(fmt.Sprintf("pass%d.images", i), views*pass.Side*pass.Side, 3)}
 		if pass.Kept > 0 {
 			in.tokens = c.Input(fmt.Sprintf("pass%d.tokens", i), views*pass.Kept, 1)
@@ -80,7 +91,7 @@ func (s *Step) applyBackbone(c *nn.Ctx, b backbone.Backbone, plan *Plan) ([]back
 			in.positions = c.Input(fmt.Sprintf("pass%d.positions", i), views*pass.Tokens, 1)
 		}
 		features, err := b.Forward(c.Scope("backbone"), backbone.Input{
-			Images: in.images, Views: views, Side: pass.Side, Groups: plan.groups(pass),
+			Images: in.images, Views: views, Side: pass.Side, Groups: pass.groups(),
 			Kept: pass.Kept, Tokens: in.tokens, Positions: in.positions,
 		})
 		if err != nil {
@@ -95,10 +106,11 @@ func (s *Step) applyBackbone(c *nn.Ctx, b backbone.Backbone, plan *Plan) ([]back
 // buildTask hands a task the features of its views and adds its head and loss.
 func (s *Step) buildTask(c *nn.Ctx, plan *Plan, t int, task pretext.Task, features []backbone.Features) (pretext.Output, error) {
 	var views []backbone.Features
-	for _, at := range plan.places[t] {
-		views = append(views, features[at.pass].Rows(c, at.slot*plan.batch, (at.slot+1)*plan.batch))
+	for v, at := range plan.places[t] {
+		from, to := plan.rows(t, v)
+		views = append(views, features[at.pass].Rows(c, from, to))
 	}
-	target := c.Input("target."+task.Name(), plan.batch, task.Spec().Target)
+	target := c.Input("target."+task.Name(), plan.pictures[t], task.Spec().Target)
 	output, err := task.Build(c.Scope("tasks."+task.Name()), views, target)
 	if err != nil {
 		return output, err

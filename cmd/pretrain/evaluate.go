@@ -55,12 +55,14 @@ ever chosen on --test.`,
 	flags.StringVar(&options.Test, "test", "", "labelled folder or list file `DIR` that they are measured on, for instance --test labelled/test")
 	flags.StringVar(&options.Val, "val", "", "labelled folder or list file `DIR` that the layer is chosen on, for instance --val labelled/val")
 	flags.StringSliceVar(&options.Probes, "probe", []string{"knn", "linear"}, "classifiers, for instance --probe knn")
+	flags.StringSliceVar(&options.Features, "features", run.FeatureNames(), "what is measured: the run, the same network with random weights, the bare pixels; for instance --features pretrained")
 	flags.StringVar(&layers, "layers", "all", "layers to measure, from 1, for instance --layers 2,4")
 	flags.IntVar(&options.Splits, "splits", 0, "besides, redraw train, test and validation part this often from all labelled pictures and report the mean, for instance --splits 10")
 	flags.StringVar(&report, "json", "", "`FILE` for the measurements, - for standard output, for instance --json eval.json (default RUN/eval/eval.json)")
 	required(command, "train")
 	required(command, "test")
 	complete(command, "probe", "knn", "linear")
+	complete(command, "features", run.FeatureNames()...)
 	return command
 }
 

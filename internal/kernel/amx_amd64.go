@@ -14,5 +14,10 @@ func blocks2AMX(c *float32, cStride int, a *float32, aRow int, b *float32, bStri
 //go:noescape
 func blocks1AMX(c *float32, cStride int, a *float32, aRow int, b *float32, bStride int, steps int, blocks int, start *float32, accumulate bool, config *byte)
 
+// peakTilesAMX multiplies tiles four times a round; see peak.go.
+//
+//go:noescape
+func peakTilesAMX(rounds int, config *byte)
+
 // xcr0 is the lower half of the extended control register 0: a bit for each kind of registers that the operating system saves. The CPU must have XSAVE, as those with AVX have.
 func xcr0() uint32

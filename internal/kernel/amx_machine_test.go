@@ -59,7 +59,7 @@ func (m *machine) bytes(address uint64, n int, write bool) []byte {
 
 // machineRun makes a tileBlocks that executes an assembled one in a new machine.
 func machineRun(kernel tileBlocks) tileBlocks {
-	code := assembledCode(kernel)
+	code := assembledCode(reflect.ValueOf(kernel).Pointer())
 	return func(c *float32, cStride int, a *float32, aRow int, b *float32, bStride, steps, blocks int, start *float32, accumulate bool, config *byte) {
 		shapes := (*tileConfig)(unsafe.Pointer(config))
 		rows, words := blocks*(int(shapes[48])+int(shapes[50])), steps*int(shapes[54])
@@ -90,8 +90,7 @@ func (m *machine) view(data *float32, rows, stride, width int, writable bool) ui
 
 // assembledCode is the code of a kernel from its first instruction on. Go calls assembly through a wrapper, in which
 // the code is what is called under the same name.
-func assembledCode(kernel tileBlocks) []byte {
-	wrapper := reflect.ValueOf(kernel).Pointer()
+func assembledCode(wrapper uintptr) []byte {
 	name := strings.TrimSuffix(runtime.FuncForPC(wrapper).Name(), ".abi0")
 	code, at := textAt(wrapper), 0
 	for at < 256 {
@@ -282,6 +281,10 @@ func (m *machine) tileInstruction(i tileDecoded) {
 		m.loadConfig(m.bytes(address, 64, false))
 	case i.name == "49":
 		m.tileState = tileState{}
+	case i.name == "F2 49":
+		if m.tiles[i.register] = [16][64]byte{}; !m.configured || m.rows[i.register] == 0 {
+			panic(fmt.Sprintf("#UD: tile %d is not configured", i.register))
+		}
 	case i.name == "F2 4B":
 		loaded := [16][64]byte{}
 		m.eachRow(i, address, func(row int, at uint64, n int) { copy(loaded[row][:], m.bytes(at, n, false)) })
@@ -368,6 +371,14 @@ func TestOperatingSystem(t *testing.T) {
 	if err := requestTiles(); err == nil && !cpu.X86.HasAMXTile {
 		t.Error("the operating system lends tile registers that the CPU does not have")
 	}
+}
+
+// TestPeakOfTiles runs the loop that measures the limit of AMX: it must end, and leave no tile state behind.
+func TestPeakOfTiles(t *testing.T) {
+	m, config := &machine{}, configOf(amxBlock, amxTile)
+	arguments := []uint64{0, 3, m.view((*float32)(unsafe.Pointer(&config)), 1, 0, 16, false)}
+	m.registers[4] = m.view((*float32)(unsafe.Pointer(&arguments[0])), 1, 0, 2*len(arguments), false)
+	m.execute(assembledCode(reflect.ValueOf(peakTilesAMX).Pointer()))
 }
 
 // TestMachineRefuses shows that the machine notices mistakes that a kernel or its caller could make.

@@ -189,6 +189,34 @@ func TestAMXOnThisCPU(t *testing.T) {
 	}
 }
 
+// TestAttentionOfAMX compares attention of bf16 with that of the same numbers in float32. Its products write whole
+// panels, whose width the models share with family AVX512 only.
+func TestAttentionOfAMX(t *testing.T) {
+	if !slices.Contains(Families(), AVX512) {
+		t.Skipf("not tested: attention of family %s, which needs AVX-512", AMX)
+	}
+	for _, program := range tileProgramsHere() {
+		e := program.engine(2)
+		defer e.Close()
+		for _, s := range []AttentionShape{{2, 65, 2, 64}, {1, 37, 3, 32}, {2, 14, 2, 12}} {
+			rows, width := s.Views*s.Tokens, s.Heads*s.HeadDim
+			half, qkv := rounded(normals(seeded(1), rows*3*width, 0, 1))
+			halfGradient, gradient := rounded(normals(seeded(2), rows*width, 0, 1))
+			run := func(qkv, gradient Array) (out, dqkv []float32) {
+				lse := dirty(rows * s.Heads)
+				out, dqkv = dirty(rows*width), dirty(rows*3*width)
+				e.AttentionForward(s, F32(out), lse, qkv)
+				e.AttentionBackward(s, F32(dqkv), gradient, lse, qkv)
+				return out, dqkv
+			}
+			wantOut, want := run(F32(qkv), F32(gradient))
+			gotOut, got := run(half, halfGradient)
+			closeTo(t, gotOut, wantOut, 0.02)
+			closeTo(t, got, want, 0.02)
+		}
+	}
+}
+
 func TestConfigOfTiles(t *testing.T) {
 	for _, test := range []struct {
 		rows, depth int

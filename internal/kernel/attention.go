@@ -12,122 +12,117 @@ func (s AttentionShape) width() int { return s.Heads * s.HeadDim }
 // scale is the factor 1/√HeadDim of the scores.
 func (s AttentionShape) scale() float32 { return float32(1 / math.Sqrt(float64(s.HeadDim))) }
 
-// stride is the row stride of a [Tokens, Tokens] matrix in scratch: whole vectors, so that rows start aligned.
-func (s AttentionShape) stride() int { return (s.Tokens + 15) / 16 * 16 }
-
-// headPlace is where one head of one view lies in an activation of the given number of columns: token t's numbers are
-// [from+t·cols, from+t·cols+HeadDim).
-type headPlace struct{ from, to, cols int }
-
-// head finds the place of a head; part counts whole blocks of Heads·HeadDim columns: 0 queries, 1 keys, 2 values.
-func (s AttentionShape) head(item, part, cols int) headPlace {
+// head is one head of one view in an activation of the given number of columns; part counts whole blocks of
+// Heads·HeadDim columns: 0 queries, 1 keys, 2 values.
+func (s AttentionShape) head(a Array, item, part, cols int) Operand {
 	view, head := item/s.Heads, item%s.Heads
-	return headPlace{view*s.Tokens*cols + part*s.width() + head*s.HeadDim, (view + 1) * s.Tokens * cols, cols}
+	from := view*s.Tokens*cols + part*s.width() + head*s.HeadDim
+	return rowsOf(a.Slice(from, (view+1)*s.Tokens*cols), cols)
 }
 
-// openHead returns a head as a float32 operand: where it lies, or a dense copy in one of the worker's slots.
-func (s AttentionShape) openHead(v *vectorUnit, worker, slot int, a Array, h headPlace) Operand {
-	o := s.roomHead(v, worker, slot, a, h)
-	if a.Half() {
-		for t := range s.Tokens {
-			v.widen(o.Data.f32[t*s.HeadDim:(t+1)*s.HeadDim], a.bf16[h.from+t*h.cols:][:s.HeadDim])
-		}
-	}
-	return o
+// headWork is where one head's matrices are while they are worked on: a worker's scratch.
+type headWork struct {
+	AttentionShape
+	engine *Engine
+	worker int
+	free   []float32
+	stride int // between the rows of a [Tokens, Tokens] matrix
+	dim    int // between the rows of a [Tokens, HeadDim] matrix
 }
 
-// roomHead returns where a head of a result is written, from which shutHead brings it into the Array.
-func (s AttentionShape) roomHead(v *vectorUnit, worker, slot int, a Array, h headPlace) Operand {
-	if !a.Half() {
-		return rowMajor(a.f32[h.from:h.to], h.cols)
-	}
-	return rowMajor(v.room(worker, slot, a, 0, s.Tokens*s.HeadDim), s.HeadDim)
+// work takes a worker's scratch for that many matrices of either kind and as many vectors of Tokens.
+func (s AttentionShape) work(e *Engine, worker, scores, results, vectors int) headWork {
+	w := headWork{AttentionShape: s, engine: e, worker: worker, stride: e.product.padded(s.Tokens), dim: e.product.padded(s.HeadDim)}
+	w.free = e.vector.scratch(worker, s.Tokens*(scores*w.stride+results*w.dim+vectors))
+	return w
 }
 
-// shutHead ends the writing of a head that roomHead began.
-func (s AttentionShape) shutHead(v *vectorUnit, a Array, h headPlace, o Operand) {
-	if a.Half() {
-		for t := range s.Tokens {
-			v.narrow(a.bf16[h.from+t*h.cols:][:s.HeadDim], o.Data.f32[t*s.HeadDim:])
-		}
+func (w *headWork) take(n int) []float32 {
+	taken := w.free[:n]
+	w.free = w.free[n:]
+	return taken
+}
+
+// product sets a [Tokens, n] matrix in scratch, whose rows start stride apart, to a·b with k terms a sum.
+func (w *headWork) product(c []float32, stride int, a, b Operand, n, k int) {
+	w.engine.smallProduct(w.worker, Product{M: w.Tokens, N: n, K: k, A: a, B: b, C: F32(c), CStride: stride}, true)
+}
+
+// result moves a [Tokens, HeadDim] matrix from scratch to where it belongs.
+func (w *headWork) result(to Operand, from []float32) {
+	if to.Data.Half() {
+		w.engine.vector.narrowRows(to.Data.bf16, to.RowStride, from, w.dim, w.Tokens, w.HeadDim)
+	} else {
+		w.engine.product.copyMatrix(to.Data.f32, to.RowStride, from, w.dim, w.Tokens, w.HeadDim)
 	}
 }
+
+// square is a [Tokens, Tokens] matrix in scratch as a factor.
+func (w *headWork) square(m []float32) Operand { return rowMajor(m, w.stride) }
 
 // AttentionForward sets out [Views·Tokens, Heads·HeadDim] to softmax(q·kᵀ/√HeadDim)·v, and lse [Views·Heads·Tokens] to
 // the logarithm of each softmax's normaliser, from which AttentionBackward finds the probabilities again. A head of a
-// view is one work item, whose score matrix never leaves the core's cache (as Dao et al. 2022 do by tiles).
+// view is one work item, whose score matrix never leaves the core's cache (as Dao et al. 2022 do by tiles). With qkv in
+// bf16 the products are of bf16, and scores and probabilities are rounded only as their factors.
 func (e *Engine) AttentionForward(s AttentionShape, out Array, lse []float32, qkv Array) {
-	share(e, &e.jobs.attention, attentionJob{s, out, lse, qkv}, s.Views*s.Heads, 1)
+	share(e, &e.jobs.attention, attentionJob{s, out, qkv, lse}, s.Views*s.Heads, 1)
 }
 
 type attentionJob struct {
 	AttentionShape
-	out Array
-	lse []float32
-	qkv Array
+	out, qkv Array
+	lse      []float32
 }
 
 func (j *attentionJob) run(e *Engine, worker, item, _ int) {
-	t, stride, cols := j.Tokens, j.stride(), 3*j.width()
-	u := &e.vector
-	scratch := u.scratch(worker, t*(stride+1))
-	scores, sums, lse := scratch[:t*stride], scratch[t*stride:], j.lse[item*t:(item+1)*t]
-	q := j.openHead(u, worker, 0, j.qkv, j.head(item, 0, cols))
-	k := j.openHead(u, worker, 1, j.qkv, j.head(item, 1, cols))
-	v := j.openHead(u, worker, 2, j.qkv, j.head(item, 2, cols))
-	e.smallProduct(worker, Product{M: t, N: t, K: j.HeadDim, A: q, B: k.transposed(), C: F32(scores), CStride: stride})
-	e.vector.softmaxRows(scores, lse, sums, scores, t, t, stride, j.scale())
-	place := j.head(item, 0, j.width())
-	result := j.roomHead(u, worker, 3, j.out, place)
-	e.smallProduct(worker, Product{M: t, N: j.HeadDim, K: t, A: rowMajor(scores, stride), B: v, C: result.Data, CStride: result.RowStride})
+	t, cols := j.Tokens, 3*j.width()
+	w, v := j.work(e, worker, 1, 1, 1), &e.vector
+	scores, result, sums, lse := w.take(t*w.stride), w.take(t*w.dim), w.take(t), j.lse[item*t:(item+1)*t]
+	queries, keys, values := j.head(j.qkv, item, 0, cols), j.head(j.qkv, item, 1, cols), j.head(j.qkv, item, 2, cols)
+	w.product(scores, w.stride, queries, keys.transposed(), t, j.HeadDim)
+	v.softmaxRows(scores, lse, sums, scores, t, t, w.stride, j.scale())
+	w.product(result, w.dim, w.square(scores), values, j.HeadDim, t)
 	for i, sum := range sums {
-		row := result.Data.f32[i*result.RowStride:][:j.HeadDim]
-		u.scale(row, row, 1/sum)
+		row := result[i*w.dim:][:j.HeadDim]
+		v.scale(row, row, 1/sum)
 	}
-	j.shutHead(u, j.out, place, result)
+	w.result(j.head(j.out, item, 0, j.width()), result)
 	addLogarithms(lse, sums)
 }
 
-// AttentionBackward sets dqkv to the gradient of AttentionForward, given its output and lse. Probabilities P are
-// computed again; with D the row sums of dout∘out, the gradient of the scores is P∘(dout·vᵀ − D)/√HeadDim
-// (Dao et al. 2022, appendix B.2). dqkv is overwritten and may not be qkv.
-func (e *Engine) AttentionBackward(s AttentionShape, dqkv, dout, out Array, lse []float32, qkv Array) {
-	share(e, &e.jobs.attentionBackward, attentionBackwardJob{s, dqkv, dout, out, qkv, lse}, s.Views*s.Heads, 1)
+// AttentionBackward sets dqkv to the gradient of AttentionForward, given its lse. Probabilities P are computed again;
+// with dP = dout·vᵀ and D the row sums of P∘dP, the gradient of the scores is P∘(dP − D)/√HeadDim (Dao et al. 2022,
+// appendix B.2). dqkv is overwritten and may not be qkv.
+func (e *Engine) AttentionBackward(s AttentionShape, dqkv, dout Array, lse []float32, qkv Array) {
+	share(e, &e.jobs.attentionBackward, attentionBackwardJob{s, dqkv, dout, qkv, lse}, s.Views*s.Heads, 1)
 }
 
 type attentionBackwardJob struct {
 	AttentionShape
-	dqkv, dout, out, qkv Array
-	lse                  []float32
+	dqkv, dout, qkv Array
+	lse             []float32
 }
 
 func (j *attentionBackwardJob) run(e *Engine, worker, item, _ int) {
-	t, dim, stride, width := j.Tokens, j.HeadDim, j.stride(), j.width()
-	u := &e.vector
-	scratch := u.scratch(worker, t*(2*stride+1))
-	p, ds, delta := scratch[:t*stride], scratch[t*stride:2*t*stride], scratch[2*t*stride:]
-	var in, gradient [3]Operand // queries, keys, values
-	for part := range in {
-		in[part] = j.openHead(u, worker, part, j.qkv, j.head(item, part, 3*width))
-		gradient[part] = j.roomHead(u, worker, 3+part, j.dqkv, j.head(item, part, 3*width))
-	}
-	q, k, v, dq, dk, dv := in[0], in[1], in[2], gradient[0], gradient[1], gradient[2]
-	do := j.openHead(u, worker, 6, j.dout, j.head(item, 0, width))
-	o := j.openHead(u, worker, 7, j.out, j.head(item, 0, width))
+	t, dim, cols := j.Tokens, j.HeadDim, 3*j.width()
+	w, v := j.work(e, worker, 2, 1, 1), &e.vector
+	p, ds, result, delta := w.take(t*w.stride), w.take(t*w.stride), w.take(t*w.dim), w.take(t)
+	queries, keys, values := j.head(j.qkv, item, 0, cols), j.head(j.qkv, item, 1, cols), j.head(j.qkv, item, 2, cols)
+	gradient := j.head(j.dout, item, 0, j.width())
 
-	e.smallProduct(worker, Product{M: t, N: t, K: dim, A: q, B: k.transposed(), C: F32(p), CStride: stride})
-	e.vector.exponentialRows(p, p, j.lse[item*t:(item+1)*t], t, t, stride, j.scale())
-	e.smallProduct(worker, Product{M: t, N: dim, K: t, A: rowMajor(p, stride).transposed(), B: do, C: dv.Data, CStride: dv.RowStride})
-	e.smallProduct(worker, Product{M: t, N: t, K: dim, A: do, B: v.transposed(), C: F32(ds), CStride: stride})
+	w.product(p, w.stride, queries, keys.transposed(), t, dim)
+	v.exponentialRows(p, p, j.lse[item*t:(item+1)*t], t, t, w.stride, j.scale())
+	w.product(ds, w.stride, gradient, values.transposed(), t, dim)
 	for i := range delta {
-		delta[i] = u.dot(do.Data.f32[i*do.RowStride:][:dim], o.Data.f32[i*o.RowStride:][:dim])
+		delta[i] = v.dot(p[i*w.stride:][:t], ds[i*w.stride:][:t])
 	}
-	e.vector.softmaxBackward(ds, p, ds, delta, t, t, stride, j.scale())
-	e.smallProduct(worker, Product{M: t, N: dim, K: t, A: rowMajor(ds, stride), B: k, C: dq.Data, CStride: dq.RowStride})
-	e.smallProduct(worker, Product{M: t, N: dim, K: t, A: rowMajor(ds, stride).transposed(), B: q, C: dk.Data, CStride: dk.RowStride})
-	for part := range gradient {
-		j.shutHead(u, j.dqkv, j.head(item, part, 3*width), gradient[part])
-	}
+	w.product(result, w.dim, w.square(p).transposed(), gradient, dim, t)
+	w.result(j.head(j.dqkv, item, 2, cols), result)
+	v.softmaxBackward(ds, p, ds, delta, t, t, w.stride, j.scale())
+	w.product(result, w.dim, w.square(ds), keys, dim, t)
+	w.result(j.head(j.dqkv, item, 0, cols), result)
+	w.product(result, w.dim, w.square(ds).transposed(), queries, dim, t)
+	w.result(j.head(j.dqkv, item, 1, cols), result)
 }
 
 // AttentionWeights sets weights [Views, Heads, Tokens, Tokens] to the softmax probabilities, for pictures of what a
@@ -145,9 +140,8 @@ type attentionWeightsJob struct {
 func (j *attentionWeightsJob) run(e *Engine, worker, item, _ int) {
 	t, cols := j.Tokens, 3*j.width()
 	p := j.weights[item*t*t : (item+1)*t*t]
-	q := j.openHead(&e.vector, worker, 0, j.qkv, j.head(item, 0, cols))
-	k := j.openHead(&e.vector, worker, 1, j.qkv, j.head(item, 1, cols))
-	e.smallProduct(worker, Product{M: t, N: t, K: j.HeadDim, A: q, B: k.transposed(), C: F32(p), CStride: t})
+	q, k := j.head(j.qkv, item, 0, cols), j.head(j.qkv, item, 1, cols)
+	e.smallProduct(worker, Product{M: t, N: t, K: j.HeadDim, A: q, B: k.transposed(), C: F32(p), CStride: t}, false)
 	e.vector.scale(p, p, j.scale())
 	e.softmax(worker, p, p, t, t)
 }

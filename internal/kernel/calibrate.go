@@ -31,7 +31,7 @@ const calibrationMargin = 0.05
 // give the same run other bits tomorrow. Where the table is wrong, PRETRAIN_KERNELS overrides it, and the table wants a
 // line. Other work on the machine spoils the measurement.
 func Calibrate(duration time.Duration) []Measurement {
-	all := make([]Measurement, 0, len(allFamilies))
+	all := make([]Measurement, 0, len(AllFamilies()))
 	for i, family := range Families() {
 		e, err := New(Options{Family: family})
 		if err != nil {

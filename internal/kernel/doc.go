@@ -11,6 +11,12 @@
 // gradients of weights: tasks compute blocks of C, and parts of the long sum where blocks are too few. A convolution is
 // a product with the patches of its input (window.go), gathered block by block into a worker's scratch.
 //
+// # Storage
+//
+// Activations are Arrays, of float32 or of bf16. The vector kernels (vector.go) are written once, in Go as generics and
+// in the generator as bodies over values, and exist for both storages: the result over bf16 is that over the same
+// numbers in float32, rounded.
+//
 // # Assembly
 //
 // The files *_amd64.s are written by tools/kernelgen through go generate. Builds for other architectures, or with the

@@ -66,7 +66,7 @@ func resolve(asked Family) (Family, error) {
 	if notice := Notice(); asked == AMX && notice != "" {
 		return "", fmt.Errorf("kernel: family %q does not run here (%s): choose one of %s", asked, notice, strings.Join(names, ", "))
 	}
-	if slices.Contains(allFamilies, asked) {
+	if slices.Contains(AllFamilies(), asked) {
 		return "", fmt.Errorf("kernel: family %q does not run on this CPU: choose one of %s", asked, strings.Join(names, ", "))
 	}
 	return "", fmt.Errorf("kernel: unknown family %q: choose one of %s", asked, strings.Join(names, ", "))

@@ -25,8 +25,8 @@ const (
 	AMX Family = "amx"
 )
 
-// allFamilies lists the families that any CPU runs.
-var allFamilies = []Family{Portable, AVX2, AVX512, AVX512BF16, AMX}
+// AllFamilies lists every family, slowest first.
+func AllFamilies() []Family { return []Family{Portable, AVX2, AVX512, AVX512BF16, AMX} }
 
 // features are what the choice of a family depends on.
 type features struct {

@@ -76,8 +76,8 @@ func (u *productUnit) wholeOf(p gridProduct) whole {
 	if !p.c.Half() {
 		return whole{p.c.f32, p.cStride}
 	}
-	u.whole = grown(u.whole, p.m*p.n)
-	return whole{u.whole, p.n}
+	u.unrounded = grown(u.unrounded, p.m*p.n)
+	return whole{u.unrounded, p.n}
 }
 
 // cut is the number of pieces no larger than size that n is cut into.

@@ -130,7 +130,12 @@ func (s *source) fillRight(u *productUnit, own *workerScratch, dst []float32, st
 // turned serves a right operand whose columns lie in memory as rows, such as weights: the sum runs along them.
 func (s *source) turned(u *productUnit, own *workerScratch, dst []float32, stride, from, to, colFrom, colTo int) {
 	cols, words := colTo-colFrom, to-from
-	along := source{matrix: s.matrix.transposed(), k: s.k}
+	along := u.leftSource(s.matrix.transposed(), s.k)
+	if along.inPlace {
+		rows := along.wordsInPlace(u, colFrom, from)
+		u.transpose(dst, stride, rows.data, rows.rowStride, cols, words)
+		return
+	}
 	room := u.padded(words)
 	own.turned = grown(own.turned, cols*room)
 	along.roundRows(u, own, own.turned, room, colFrom, colTo, from, to)
@@ -140,29 +145,23 @@ func (s *source) turned(u *productUnit, own *workerScratch, dst []float32, strid
 // interleave makes words of rows 2p and 2p+1.
 func (s *source) interleave(u *productUnit, own *workerScratch, dst []float32, stride, from, to, colFrom, colTo int) {
 	first, last, cols := 2*from, min(2*to, s.k), colTo-colFrom
-	rows := s.rows(u, own, first, last, colFrom, colTo)
-	for i := 0; i < last-first; i += 2 {
-		target := dst[i/2*stride:][:cols]
-		low := rows.row(i, cols)
-		high, partner := low, i+1 < last-first
-		if partner {
-			high = rows.row(i+1, cols)
+	rows, whole := s.rows(u, own, first, last, colFrom, colTo), (last-first)/2
+	if rows.data.Half() {
+		u.loops.pairHalves(dst, stride, rows.data.bf16, rows.stride, whole, cols)
+	} else {
+		for i := range whole {
+			low := rows.data.f32[2*i*rows.stride:]
+			u.loops.pair(dst[i*stride:][:cols], low[:cols], low[rows.stride:][:cols])
 		}
-		if low.Half() {
-			u.loops.pairHalves(target, low.bf16, high.bf16)
-		} else {
-			u.loops.pair(target, low.f32, high.f32)
-		}
-		if !partner {
-			clearUpper(target)
-		}
+	}
+	if whole < to-from {
+		alone(dst[whole*stride:][:cols], rows.row(2*whole, cols))
 	}
 }
 
-// clearUpper puts zero beside the last term of an odd sum.
-func clearUpper(words []float32) {
-	for i, w := range words {
-		low, _ := halves(w)
-		words[i] = word(RoundBFloat16(low), 0)
+// alone makes words of the last term of an odd sum, beside zeros.
+func alone(dst []float32, row Array) {
+	for i := range dst {
+		dst[i] = word(RoundBFloat16(row.at(i)), 0)
 	}
 }

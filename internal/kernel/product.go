@@ -68,19 +68,28 @@ func (u *productUnit) words(k int) int {
 }
 
 // smallProduct computes p on one worker inside a task of Parallel, for products that fit its second-level cache. It
-// takes float32 only, and neither Bias nor Epilogue.
-func (e *Engine) smallProduct(worker int, p Product) {
-	u, own := &e.product, &e.product.local[worker]
-	b := block{m: p.M, n: p.N, k: p.K, a: p.A.tiles(), c: p.C.Float32(), cStride: p.CStride, accumulate: p.Accumulate}
-	b.b = panels{data: p.B.Data.Float32(), stride: p.B.RowStride, panelStride: u.cols}
-	if !u.wholePanels(p.B, p.N) {
-		b.b.stride = u.padded(p.N)
-		own.b = grown(own.b, p.K*b.b.stride)
-		b.b.data = own.b
-		u.copyBlock(own.b, b.b.stride, p.B, p.K, p.N)
+// takes neither Bias nor Epilogue, and C is float32. A roomy C has space for whole panels in each row, and what lies
+// there is overwritten: a tile that sticks out of C then needs no detour.
+func (e *Engine) smallProduct(worker int, p Product, roomy bool) {
+	u := e.unitOf(p.A.Data, p.B.Data)
+	own, words := &u.local[worker], u.words(p.K)
+	b := block{m: p.M, n: p.N, k: words, c: p.C.Float32(), cStride: p.CStride, accumulate: p.Accumulate}
+	if roomy {
+		b.n = u.whole(p.N)
 	}
+	if u.isPairs {
+		a := u.leftSource(p.A, p.K)
+		b.a = a.left(u, own, u.padded(words), 0, p.M, 0, words)
+	} else {
+		b.a = p.A.tiles()
+	}
+	right := u.rightSource(p.B, p.N, p.K)
+	b.b = right.right(u, own, 0, words, 0, p.N)
 	u.multiply(worker, b)
 }
+
+// whole is n rounded up to whole panels.
+func (u *productUnit) whole(n int) int { return cut(n, u.cols) * u.cols }
 
 // wholePanels reports whether tiles can read B [K, n] in place: rows are contiguous and fill whole panels, since tiles
 // read no less, and do not meet in a few sets of the first-level cache.
@@ -145,14 +154,14 @@ func (u *productUnit) copyBlock(dst []float32, stride int, o Operand, rows, cols
 // largest call seen and is never given back. It is used by one call at a time; each worker has its own part of local.
 type productUnit struct {
 	microKernels
-	loops    innerLoops
-	isPairs  bool      // multiplies bf16
-	packed   []float32 // B in panels
-	start    []float32 // the bias up to a whole number of panels
-	partials []float32 // sums over parts of K
-	whole    []float32 // C of a grid before it is rounded
-	zeros    []float32
-	local    []workerScratch
+	loops     innerLoops
+	isPairs   bool      // multiplies bf16
+	packed    []float32 // B in panels
+	start     []float32 // the bias up to a whole number of panels
+	partials  []float32 // sums over parts of K
+	unrounded []float32 // C of a grid before it is rounded
+	zeros     []float32
+	local     []workerScratch
 }
 
 // workerScratch is one worker's copies of blocks of A, B and C.
@@ -171,8 +180,7 @@ func newProductUnit(kernels microKernels, loops innerLoops, workers int, pairs b
 // that the rows of a panel spread over all sets of the caches.
 func (u *productUnit) padded(n int) int {
 	const line = 16
-	whole := (n + u.cols - 1) / u.cols * u.cols
-	return ((whole+line-1)/line | 1) * line
+	return (cut(u.whole(n), line) | 1) * line
 }
 
 // startRow returns the bias as the tile kernels read it, or nil for none.

@@ -74,9 +74,7 @@ func (j *stripJob) run(e *Engine, worker, i, _ int) {
 
 // narrowRows rounds dense rows of n float32 to the rows of a bf16 matrix.
 func (u *productUnit) narrowRows(c Array, cStride int, rows []float32, n, count int) {
-	for i := range count {
-		u.loops.narrow(c.bf16[i*cStride:][:n], rows[i*n:(i+1)*n])
-	}
+	u.loops.narrowRows(c.bf16, cStride, rows, n, count, n)
 }
 
 // pack brings all of B into panels: for each of depths ranges of rows, its panels one after the other.

@@ -25,12 +25,13 @@ type amx struct {
 	c, cStep, a, aStep, b, bStep reg.GPVirtual // pointers, and bytes between rows
 }
 
-// emitAMX declares the kernels of blocks two tiles high and one tile high, and xcr0.
+// emitAMX declares the kernels of blocks two tiles high and one tile high, peakTilesAMX and xcr0.
 func emitAMX(c *build.Context) {
 	for _, high := range []int{2, 1} {
 		t := &amx{Context: c, high: high}
 		t.emit()
 	}
+	(&amx{Context: c}).emitPeak()
 	emitXCR0(c)
 }
 
@@ -137,6 +138,28 @@ func (t *amx) next(p, step reg.GPVirtual) {
 	t.MOVQ(step, distance)
 	t.SHLQ(operand.Imm(uint64(3+t.high)), distance) // 16 or 32 rows
 	t.ADDQ(distance, p)
+}
+
+// emitPeak declares a loop of multiplications of zeros, which is the most that a processor computes in tiles.
+func (t *amx) emitPeak() {
+	t.Function("peakTilesAMX")
+	t.Attributes(attr.NOSPLIT)
+	t.SignatureExpr("func(rounds int, config *byte)")
+	t.Doc("peakTilesAMX multiplies tiles four times a round; see peak.go.")
+	t.Pragma("noescape")
+	t.tileInstruction(loadConfig, operand.Mem{Base: t.pointer("config")})
+	for tile := range 8 {
+		t.tileInstruction(zeroTile, operand.U8(tile))
+	}
+	rounds := t.pointer("rounds")
+	t.Label("round")
+	for i := range 4 {
+		t.tileInstruction(multiplyTiles, operand.U8(tileC+i), operand.U8(tileA+i/2), operand.U8(tileB+i%2))
+	}
+	t.DECQ(rounds)
+	t.JNZ(operand.LabelRef("round"))
+	t.tileInstruction(release)
+	t.RET()
 }
 
 // pointer loads a parameter of 64 bits.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"math/bits"
 
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -50,10 +51,14 @@ func (l *loops) emitWiden() {
 }
 
 // rounding are the constants of rounded.
-type rounding struct{ half, one, quiet reg.VecVirtual }
+type rounding struct{ half, one, quiet Op }
 
-func (l *loops) rounding() rounding {
-	load := func(pattern uint32) reg.VecVirtual {
+// roundingConstants keeps them in registers where there are many.
+func (l *loops) roundingConstants() rounding {
+	load := func(pattern uint32) Op {
+		if !l.wide() {
+			return l.bits(pattern)
+		}
 		v := l.vector()
 		l.VMOVUPS(l.bits(pattern), v)
 		return v
@@ -62,31 +67,60 @@ func (l *loops) rounding() rounding {
 }
 
 // rounded turns float32 v into the nearest bf16, ties to even, in the upper half of each lane, with rubbish below it.
-func (l *loops) rounded(v reg.VecVirtual, r rounding) reg.VecVirtual {
-	nan := l.compare(v, unordered, v)
+func (l *loops) rounded(v reg.VecVirtual) reg.VecVirtual {
+	r, nan := l.rounding, l.compare(v, unordered, v)
 	odd := l.vector()
 	l.VPSRLD(Imm(16), v, odd)
 	l.and(r.one, odd, odd)
 	sum := l.vector()
 	l.VPADDD(r.half, v, sum)
 	l.VPADDD(odd, sum, sum)
-	quiet := l.vector()
 	if l.wide() {
-		l.VPORD(r.quiet, v, quiet)
-	} else {
-		l.VPOR(r.quiet, v, quiet)
+		l.VPORD(r.quiet, v, nan.k, sum)
+		return sum
 	}
+	quiet := l.vector()
+	l.VPOR(r.quiet, v, quiet)
 	nan.merge(quiet, sum)
 	return sum
 }
 
+// matrix is a loop over the rows of a source and a destination.
+type matrix struct {
+	dst, src         reg.GPVirtual // the row
+	dstStep, srcStep reg.GPVirtual // bytes to the next one
+}
+
+// eachRow emits a loop over the rows of a matrix, and in each over whole vectors; the parameters are those of emitNarrow.
+// A row of the destination is made of per rows of the source.
+func (l *loops) eachRow(dstSize, srcSize uint8, per int, body func(m matrix, index reg.GPVirtual)) {
+	m := matrix{dst: l.pointer("dst"), src: l.pointer("src"), dstStep: l.integer("dstStride"), srcStep: l.integer("srcStride")}
+	l.SHLQ(Imm(uint64(bits.Len8(dstSize)-1)), m.dstStep)
+	l.SHLQ(Imm(uint64(bits.Len8(srcSize)-1)), m.srcStep)
+	rows, vectors := l.integer("rows"), l.integer("vectors")
+	index, left := l.GP64(), l.GP64()
+	l.rows(rows, func() {
+		l.XORQ(index, index)
+		l.MOVQ(vectors, left)
+		l.rows(left, func() {
+			body(m, index)
+			l.ADDQ(Imm(uint64(l.lanes())), index)
+		})
+		for range per {
+			l.ADDQ(m.srcStep, m.src)
+		}
+		l.ADDQ(m.dstStep, m.dst)
+	})
+	l.end()
+}
+
 func (l *loops) emitNarrow() {
-	l.function("narrow", "func(dst *BFloat16, src *float32, vectors int)")
-	dst, src, r := l.pointer("dst"), l.pointer("src"), l.rounding()
-	l.eachVector(func(i reg.GPVirtual) {
+	l.function("narrow", "func(dst *BFloat16, dstStride int, src *float32, srcStride, rows, vectors int)")
+	l.rounding = l.roundingConstants()
+	l.eachRow(2, 4, 1, func(m matrix, i reg.GPVirtual) {
 		v := l.vector()
-		l.VMOVUPS(element(src, i, 4), v)
-		l.storeHalves(l.rounded(v, r), element(dst, i, 2))
+		l.VMOVUPS(element(m.src, i, 4), v)
+		l.storeHalves(l.rounded(v), element(m.dst, i, 2))
 	})
 }
 
@@ -105,31 +139,33 @@ func (l *loops) storeHalves(v reg.VecVirtual, to Mem) {
 // emitPairs rounds two rows and puts each element of the first below the one of the second.
 func (l *loops) emitPairs() {
 	l.function("pair", "func(dst *float32, low, high *float32, vectors int)")
-	dst, low, high, r := l.pointer("dst"), l.pointer("low"), l.pointer("high"), l.rounding()
+	dst, low, high := l.pointer("dst"), l.pointer("low"), l.pointer("high")
+	l.rounding = l.roundingConstants()
 	l.eachVector(func(i reg.GPVirtual) {
 		a, b := l.vector(), l.vector()
 		l.VMOVUPS(element(low, i, 4), a)
 		l.VMOVUPS(element(high, i, 4), b)
-		lower, upper := l.rounded(a, r), l.rounded(b, r)
+		lower, upper := l.rounded(a), l.rounded(b)
 		l.VPSRLD(Imm(16), lower, lower)
+		l.and(l.bits(math.MaxUint16<<16), upper, upper)
 		l.join(lower, upper, element(dst, i, 4))
 	})
 }
 
-// emitPairsOfHalves does the same with rows of bf16.
+// emitPairsOfHalves does the same with rows 2i and 2i+1 of a bf16 matrix.
 func (l *loops) emitPairsOfHalves() {
-	l.function("pairHalves", "func(dst *float32, low, high *BFloat16, vectors int)")
-	dst, low, high := l.pointer("dst"), l.pointer("low"), l.pointer("high")
-	l.eachVector(func(i reg.GPVirtual) {
-		lower := l.vector()
-		l.VPMOVZXWD(element(low, i, 2), lower)
-		l.join(lower, l.widened(element(high, i, 2)), element(dst, i, 4))
+	l.function("pairHalves", "func(dst *float32, dstStride int, src *BFloat16, srcStride, rows, vectors int)")
+	l.eachRow(4, 2, 2, func(m matrix, i reg.GPVirtual) {
+		next := l.GP64()
+		l.LEAQ(Mem{Base: m.src, Index: m.srcStep, Scale: 1}, next)
+		low := l.vector()
+		l.VPMOVZXWD(element(m.src, i, 2), low)
+		l.join(low, l.widened(element(next, i, 2)), element(m.dst, i, 4))
 	})
 }
 
-// join stores lanes made of lower, whose upper half is zero, and the upper half of upper.
+// join stores lanes made of lower, whose upper half is zero, and upper, whose lower half is.
 func (l *loops) join(lower, upper reg.VecVirtual, to Mem) {
-	l.and(l.bits(math.MaxUint16<<16), upper, upper)
 	if l.wide() {
 		l.VPORD(lower, upper, upper)
 	} else {

@@ -23,6 +23,7 @@ var files = []struct {
 	{"tile", emitTiles},
 	{"amx", emitAMX},
 	{"move", emitMoves},
+	{"peak", emitPeak},
 	{"convert", vectorLoops(emitConverts)},
 	{"elementwise", vectorLoops(emitElementwise)},
 	{"gelu", vectorLoops(emitGELU)},

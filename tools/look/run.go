@@ -47,7 +47,7 @@ func (r *run) close() { r.engine.Close() }
 // task makes a task as training had it, but for the augmentation of its pictures.
 func (r *run) task(name string, augmentation data.Augmentation) (pretext.Task, error) {
 	return r.config.Tasks[name].New(pretext.Env{
-		Backbone: r.backbone, Side: r.config.Data.Size, Batch: r.config.Train.BatchSize,
+		Backbone: r.backbone, Side: r.config.Data.Size, Batch: r.config.Tasks[name].TaskPictures(r.config.Train.BatchSize),
 		Epochs: r.config.Train.Epochs, Seed: r.config.Train.Seed,
 		Augmentation: augmentation, Normalization: r.config.Data.Normalization(),
 		Sample: func(int) ([]data.Image, error) {
@@ -77,7 +77,7 @@ func (r *run) samples(ctx context.Context, path string, count int) ([]*data.Samp
 
 // prepare makes the views of some tasks, as a step of training gets them.
 func (r *run) prepare(tasks []pretext.Task, samples []*data.Sample) (*train.Plan, *train.Batch, error) {
-	plan, err := train.NewPlan(r.backbone, tasks, len(samples))
+	plan, err := train.NewPlan(r.backbone, tasks, nil, len(samples))
 	if err != nil {
 		return nil, nil, err
 	}
