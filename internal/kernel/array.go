@@ -212,10 +212,12 @@ func RoundBFloat16(v float32) BFloat16 {
 	return BFloat16((bits + 0x7fff + bits>>16&1) >> 16)
 }
 
-func pairPortable(dst, low, high []float32) {
-	low, high = low[:len(dst)], high[:len(dst)]
-	for i := range dst {
-		dst[i] = word(RoundBFloat16(low[i]), RoundBFloat16(high[i]))
+func pairPortable(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := range rows {
+		low, high := src[2*i*srcStride:][:cols], src[(2*i+1)*srcStride:][:cols]
+		for j, v := range low {
+			dst[i*dstStride+j] = word(RoundBFloat16(v), RoundBFloat16(high[j]))
+		}
 	}
 }
 

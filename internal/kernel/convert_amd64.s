@@ -127,20 +127,30 @@ DATA all_00400000<>+56(SB)/4, $0x00400000
 DATA all_00400000<>+60(SB)/4, $0x00400000
 GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 
-// func pairAVX2(dst *float32, low *float32, high *float32, vectors int)
+// func pairAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX2
-TEXT ·pairAVX2(SB), NOSPLIT, $0-32
+TEXT ·pairAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
-	MOVQ low+8(FP), CX
-	MOVQ high+16(FP), DX
-	MOVQ vectors+24(FP), BX
-	XORQ SI, SI
+	MOVQ src+16(FP), CX
+	MOVQ dstStride+8(FP), DX
+	MOVQ srcStride+24(FP), BX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	MOVQ rows+32(FP), SI
+	MOVQ vectors+40(FP), DI
 
 loop1_row:
-	CMPQ      BX, $0x01
-	JLT       loop1_end
-	VMOVUPS   (CX)(SI*4), Y0
-	VMOVUPS   (DX)(SI*4), Y1
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
+
+loop2_row:
+	CMPQ      R9, $0x01
+	JLT       loop2_end
+	LEAQ      (CX)(BX*1), R10
+	VMOVUPS   (CX)(R8*4), Y0
+	VMOVUPS   (R10)(R8*4), Y1
 	VCMPPS    $0x03, Y0, Y0, Y2
 	VPSRLD    $0x10, Y0, Y3
 	VANDPS    all_00000001<>+0(SB), Y3, Y3
@@ -158,10 +168,17 @@ loop1_row:
 	VPSRLD    $0x10, Y4, Y4
 	VANDPS    all_ffff0000<>+0(SB), Y3, Y3
 	VPOR      Y4, Y3, Y3
-	VMOVUPS   Y3, (AX)(SI*4)
-	ADDQ      $0x08, SI
-	SUBQ      $0x01, BX
-	JMP       loop1_row
+	VMOVUPS   Y3, (AX)(R8*4)
+	ADDQ      $0x08, R8
+	SUBQ      $0x01, R9
+	JMP       loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ DX, AX
+	SUBQ $0x01, SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER
@@ -296,23 +313,33 @@ loop1_end:
 	VZEROUPPER
 	RET
 
-// func pairAVX512(dst *float32, low *float32, high *float32, vectors int)
+// func pairAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX512F
-TEXT ·pairAVX512(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), AX
-	MOVQ    low+8(FP), CX
-	MOVQ    high+16(FP), DX
+TEXT ·pairAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_00007fff<>+0(SB), Z0
 	VMOVUPS all_00000001<>+0(SB), Z1
 	VMOVUPS all_00400000<>+0(SB), Z2
-	MOVQ    vectors+24(FP), BX
-	XORQ    SI, SI
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+16(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	SHLQ    $0x02, DX
+	SHLQ    $0x02, BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    vectors+40(FP), DI
 
 loop1_row:
-	CMPQ    BX, $0x01
-	JLT     loop1_end
-	VMOVUPS (CX)(SI*4), Z3
-	VMOVUPS (DX)(SI*4), Z4
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
+
+loop2_row:
+	CMPQ    R9, $0x01
+	JLT     loop2_end
+	LEAQ    (CX)(BX*1), R10
+	VMOVUPS (CX)(R8*4), Z3
+	VMOVUPS (R10)(R8*4), Z4
 	VCMPPS  $0x03, Z3, Z3, K1
 	VPSRLD  $0x10, Z3, Z5
 	VPANDD  Z1, Z5, Z5
@@ -328,10 +355,17 @@ loop1_row:
 	VPSRLD  $0x10, Z6, Z6
 	VPANDD  all_ffff0000<>+0(SB), Z5, Z5
 	VPORD   Z6, Z5, Z5
-	VMOVUPS Z5, (AX)(SI*4)
-	ADDQ    $0x10, SI
-	SUBQ    $0x01, BX
-	JMP     loop1_row
+	VMOVUPS Z5, (AX)(R8*4)
+	ADDQ    $0x10, R8
+	SUBQ    $0x01, R9
+	JMP     loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ DX, AX
+	SUBQ $0x01, SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER

@@ -37,20 +37,26 @@ func narrowRowAVX2(dst []BFloat16, src []float32) {
 	narrowPortable(dst[n:], src[n:])
 }
 
-func pairRowAVX512(dst, low, high []float32) {
-	n := len(dst) &^ 15
-	if low, high = low[:len(dst)], high[:len(dst)]; n > 0 {
-		pairAVX512(&dst[0], &low[0], &high[0], n/16)
+func pairRowsAVX512(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	n := cols &^ 15
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(2*rows-1)*srcStride+n-1]
+		pairAVX512(&dst[0], dstStride, &src[0], srcStride, rows, n/16)
 	}
-	pairPortable(dst[n:], low[n:], high[n:])
+	if rows > 0 && n < cols {
+		pairPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
 }
 
-func pairRowAVX2(dst, low, high []float32) {
-	n := len(dst) &^ 7
-	if low, high = low[:len(dst)], high[:len(dst)]; n > 0 {
-		pairAVX2(&dst[0], &low[0], &high[0], n/8)
+func pairRowsAVX2(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	n := cols &^ 7
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(2*rows-1)*srcStride+n-1]
+		pairAVX2(&dst[0], dstStride, &src[0], srcStride, rows, n/8)
 	}
-	pairPortable(dst[n:], low[n:], high[n:])
+	if rows > 0 && n < cols {
+		pairPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
 }
 
 func pairHalvesRowsAVX512(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int) {

@@ -43,9 +43,9 @@ type innerLoops struct {
 	narrow func(dst []BFloat16, src []float32)
 	// narrowRows rounds a rows×cols matrix.
 	narrowRows func(dst []BFloat16, dstStride int, src []float32, srcStride, rows, cols int)
-	// pair makes a row of words, each of two bf16: an element of low in the lower half, one of high above. pairHalves
-	// makes that many rows of words, row i of rows 2i and 2i+1 of src.
-	pair       func(dst, low, high []float32)
+	// pair and pairHalves make that many rows of words, each of two bf16: row i of row 2i of src in the lower halves and
+	// of row 2i+1 above.
+	pair       func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 	pairHalves func(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int)
 
 	gelu         func(y, x []float32)

@@ -136,19 +136,20 @@ func (l *loops) storeHalves(v reg.VecVirtual, to Mem) {
 	l.VMOVDQU(v.AsX(), to)
 }
 
-// emitPairs rounds two rows and puts each element of the first below the one of the second.
+// emitPairs rounds rows 2i and 2i+1 of a float32 matrix and puts each element of the first below the one of the second.
 func (l *loops) emitPairs() {
-	l.function("pair", "func(dst *float32, low, high *float32, vectors int)")
-	dst, low, high := l.pointer("dst"), l.pointer("low"), l.pointer("high")
+	l.function("pair", "func(dst *float32, dstStride int, src *float32, srcStride, rows, vectors int)")
 	l.rounding = l.roundingConstants()
-	l.eachVector(func(i reg.GPVirtual) {
+	l.eachRow(4, 4, 2, func(m matrix, i reg.GPVirtual) {
+		next := l.GP64()
+		l.LEAQ(Mem{Base: m.src, Index: m.srcStep, Scale: 1}, next)
 		a, b := l.vector(), l.vector()
-		l.VMOVUPS(element(low, i, 4), a)
-		l.VMOVUPS(element(high, i, 4), b)
+		l.VMOVUPS(element(m.src, i, 4), a)
+		l.VMOVUPS(element(next, i, 4), b)
 		lower, upper := l.rounded(a), l.rounded(b)
 		l.VPSRLD(Imm(16), lower, lower)
 		l.and(l.bits(math.MaxUint16<<16), upper, upper)
-		l.join(lower, upper, element(dst, i, 4))
+		l.join(lower, upper, element(m.dst, i, 4))
 	})
 }
 
