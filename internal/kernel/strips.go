@@ -64,7 +64,7 @@ func (j *stripJob) run(e *Engine, worker, i, _ int) {
 	switch {
 	case j.c.None():
 		j.scatter.rows(u, u.local[worker].c, from, to)
-	case j.c.Half():
+	case j.c.Half() && !u.intoHalf:
 		u.narrowRows(j.c.From(from*j.cStride), j.cStride, u.local[worker].c, j.n, to-from)
 	}
 	if j.epilogue != nil {
@@ -112,6 +112,9 @@ func (u *productUnit) strip(worker int, p *stripJob, from, to int) {
 		b.k = kTo - kFrom
 		b.a = p.a.left(u, own, stride, from, to, kFrom, kTo)
 		b.b = panels{data: u.packed[kFrom*width:], stride: u.cols, panelStride: b.k * u.cols}
+		if depth == p.depths-1 && p.c.Half() && u.intoHalf {
+			b.half, b.halfStride = p.c.bf16[from*p.cStride:], p.cStride
+		}
 		u.multiply(worker, b)
 		b.accumulate, b.start = true, nil
 	}
