@@ -22,6 +22,7 @@ type benchFlags struct {
 	options bench.Options
 	report  string
 	scaling bool
+	check   bool // the table over CPU models
 	row     string
 }
 
@@ -40,12 +41,16 @@ counted twice) over what the registers of this processor compute at most, at thi
 Models: ` + modelList() + `.`,
 		Example: `  pretrain bench
   pretrain bench --models vit_t4_32,resnet18_c --modes train --seconds 20 --profile --json bench.json
-  pretrain bench --scaling --seconds 3 --json scaling.json`,
+  pretrain bench --scaling --seconds 3 --json scaling.json
+  pretrain bench --calibrate`,
 		Args: cobra.NoArgs,
 		RunE: work(func(command *cobra.Command, _ []string) error {
 			f.options.Kernels = run.Kernels()
 			if f.row != "" {
 				return p.benchRow(command, f.row)
+			}
+			if f.check {
+				return p.calibrate(command, f)
 			}
 			return p.bench(command, f)
 		}),
@@ -59,6 +64,7 @@ Models: ` + modelList() + `.`,
 	flags.IntVar(&f.options.Threads, "threads", 0, "compute threads, for instance --threads 1 (default all cores)")
 	flags.BoolVar(&f.options.Profile, "profile", false, "measure besides where a step's time goes, per kind of operation, for instance --models resnet50 --profile")
 	flags.BoolVar(&f.scaling, "scaling", false, "measure instead how cost grows with picture size, width, depth, batch and tasks, for instance --scaling --json scaling.json")
+	flags.BoolVar(&f.check, "calibrate", false, "measure instead every kernel family of this machine, and check the table that chooses between them, for instance --calibrate --seconds 1")
 	flags.StringVar(&f.report, "json", "", "`FILE` for the measurements, - for standard output, for instance --json bench.json")
 	flags.StringVar(&f.row, bench.RowFlag, "", "measure one row, given as JSON, in this process")
 	if err := flags.MarkHidden(bench.RowFlag); err != nil {
@@ -126,7 +132,7 @@ func (p program) bench(command *cobra.Command, f benchFlags) error {
 }
 
 // writeBench writes the report as JSON, if it is asked for.
-func (p program) writeBench(report bench.Report, path string) error {
+func (p program) writeBench(report any, path string) error {
 	write := func(w io.Writer) error {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")

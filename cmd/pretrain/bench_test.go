@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -91,5 +92,27 @@ func TestPrintScaling(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
+	}
+}
+
+func TestCalibrate(t *testing.T) {
+	var out bytes.Buffer
+	rows := []bench.CalibrationRow{
+		{Kernels: "avx512bf16", Float32: 200, BFloat16: 400, Preferred: true, Agrees: true},
+		{Kernels: "avx2", Float32: 170, BFloat16: 160, Agrees: true},
+	}
+	if err := showCalibration(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); !strings.Contains(text, "preferred, right") || strings.Contains(text, "wrong") {
+		t.Errorf("a right table is shown as\n%s", text)
+	}
+	out.Reset()
+	rows[1].Agrees = false
+	if err := showCalibration(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); !strings.Contains(text, "wrong here") || !strings.Contains(text, "PRETRAIN_KERNELS") {
+		t.Errorf("a wrong table is shown as\n%s", text)
 	}
 }

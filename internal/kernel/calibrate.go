@@ -55,6 +55,9 @@ func compare(all []Measurement) {
 		if !m.Family.MultipliesBFloat16() {
 			other = m.BFloat16
 		}
+		if m.Family == Portable {
+			other = 0 // plain Go may do either faster; nobody chooses it for its speed
+		}
 		m.Agrees = !better(other, m.Rate()) && !better(m.Rate(), all[0].Rate())
 		if m.Preferred {
 			for _, rival := range all[1:] {
