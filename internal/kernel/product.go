@@ -162,6 +162,7 @@ type productUnit struct {
 	unrounded []float32 // C of a grid before it is rounded
 	zeros     []float32
 	local     []workerScratch
+	winograd  winogradUnit
 }
 
 // workerScratch is one worker's copies of blocks of A, B and C.
@@ -169,6 +170,7 @@ type workerScratch struct{ a, b, c, edge, gathered, turned []float32 }
 
 func newProductUnit(f Family, workers int, pairs bool) productUnit {
 	u := productUnit{microKernels: microKernelsOf(f, pairs), loops: loopsOf(f), isPairs: pairs, local: make([]workerScratch, workers)}
+	u.winograd = newWinogradUnit(f, workers)
 	u.zeros = make([]float32, u.cols)
 	for i := range u.local {
 		u.local[i].edge = make([]float32, u.rows*u.cols)
