@@ -3,7 +3,7 @@
 BIN := bin/pretrain
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build quickstart test race lint fmt bench generate sample torchreference results clean
+.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference results clean
 
 build: ## the program, as bin/pretrain
 	@mkdir -p bin
@@ -15,6 +15,7 @@ quickstart: build ## train, evaluate and extract on the sample inside the progra
 test: ## all tests that need nothing beyond Go; says which outside programs were missing
 	go test ./...
 	cd tools && go test ./...
+	@go test -run TestEveryFamilyIsNamed -v ./internal/kernel | grep -o "not tested: kernels.*" || true
 	@command -v promtool >/dev/null || echo "not tested: the metrics against promtool (Debian package prometheus)"
 	@/usr/bin/python3 -c 'import numpy' 2>/dev/null || echo "not tested: the features against NumPy (Debian package python3-numpy)"
 	@test -n "$$SLOW_TESTS" || echo "not tested: killing a run ten times (set SLOW_TESTS=1)"
@@ -34,6 +35,21 @@ fmt:
 
 bench: ## benchmarks of the kernels and of whole steps
 	go test -run '^$$' -bench . -benchtime 5x ./internal/kernel ./train
+
+MODELS := vit_t4_32,vit_t16_96,vit_s16_224,resnet18_c,resnet50,pretext
+MODES := train,features
+PRECISIONS := fp32,bf16
+REPETITIONS := 2
+SECONDS := 10
+
+bench-peers: build ## pretrain against PyTorch, alternately, as a table of ratios: half an hour (needs Debian's python3-torch)
+	cd tools && go run ./benchpeers -pretrain ../bin/pretrain -models $(MODELS) -modes $(MODES) -precisions $(PRECISIONS) \
+		-repetitions $(REPETITIONS) -seconds $(SECONDS)
+
+scaling: build ## cost against picture size, width, depth, batch and tasks: docs/pictures/scaling.svg and tables, in five minutes
+	@mkdir -p runs
+	bin/pretrain bench --scaling --seconds 3 --json runs/scaling.json
+	cd tools && go run ./scaling -json ../runs/scaling.json -out ../docs/pictures/scaling.svg
 
 generate: ## assembly kernels from their generator
 	go generate ./internal/kernel

@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"pretext"},
 	{"train", "eval", "export"},
 	{"configs"},
-	{"run"},
+	{"run", "bench"},
 	{"cmd"},
 }
 
@@ -37,7 +37,7 @@ var layers = [][]string{
 var leaves = []string{"data", "metrics", "checkpoints", "sample"}
 
 // graphUsers may name gorgonia, but of it only the type Node: they build graphs with package nn.
-var graphUsers = []string{"backbone", "eval", "losses", "pretext", "train"}
+var graphUsers = []string{"backbone", "bench", "eval", "losses", "pretext", "train"}
 
 // goPackage is what go list tells of a package.
 type goPackage struct {

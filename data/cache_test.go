@@ -128,3 +128,18 @@ func TestCacheKeepsNoErrors(t *testing.T) {
 	source.bad = nil
 	at(t, cache, 0)
 }
+
+// TestReducedBytes holds what headers tell about a cache against a full one.
+func TestReducedBytes(t *testing.T) {
+	root := tree(t, map[string][]byte{
+		"wide.png": pngOf(t, toNRGBA(noise(40, 30))), "high.png": pngOf(t, toNRGBA(noise(17, 50))), "small.png": pngOf(t, noisePicture(9)),
+	})
+	files := open(t, root, nil)
+	cache := NewCache(files, 12, 1<<30)
+	for i := range files.Len() {
+		at(t, cache, i)
+	}
+	if got, want := files.ReducedBytes(12), cache.Stats().Bytes; got != want {
+		t.Errorf("predicted %d bytes, the cache has %d", got, want)
+	}
+}

@@ -140,6 +140,19 @@ func (f *Files) Labels() []string {
 // Report says what Open found. It must not be changed.
 func (f *Files) Report() Report { return f.report }
 
+// ReducedBytes is what the pictures take in a Cache that reduces them to a short side of `side` pixels.
+func (f *Files) ReducedBytes(side int) int64 {
+	sum := int64(0)
+	for _, picture := range f.pictures {
+		width, height := picture.width, picture.height
+		if min(width, height) > side {
+			width, height = reducedSize(width, height, side)
+		}
+		sum += int64(width)*int64(height)*3 + int64(len(picture.path)) + bookkeepingBytes
+	}
+	return sum
+}
+
 // CheckMinimum fails, naming the first ones, when a picture's short side has fewer than `side` pixels.
 func (f *Files) CheckMinimum(side int) error {
 	var small []string

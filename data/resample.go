@@ -33,14 +33,19 @@ func Reduce(img Image, side int) Image {
 	if img.Side() <= side {
 		return img
 	}
-	scale := float64(side) / float64(img.Side())
-	small := NewImage(max(side, int(math.Round(float64(img.Width)*scale))), max(side, int(math.Round(float64(img.Height)*scale))))
+	small := NewImage(reducedSize(img.Width, img.Height, side))
 	values := make([]float32, len(small.Pix))
 	resample(values, small.Width, small.Height, img.Pix, img.Width, img.Height, Whole(img), 1)
 	for i, v := range values {
 		small.Pix[i] = toByte(v)
 	}
 	return small
+}
+
+// reducedSize is the size of a picture whose short side is brought to `side` pixels.
+func reducedSize(width, height, side int) (int, int) {
+	scale := float64(side) / float64(min(width, height))
+	return max(side, int(math.Round(float64(width)*scale))), max(side, int(math.Round(float64(height)*scale)))
 }
 
 // resampler holds the buffers of one separable resampling, so that none is allocated after warm-up.

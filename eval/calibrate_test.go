@@ -22,7 +22,7 @@ func TestCalibratedModelEqualsTrainingMode(t *testing.T) {
 	}
 	input := pixels(pictures, 0, views)
 	want := trainingMode(t, m, input)
-	got, err := m.embed(input)
+	got, err := m.Embed(input)
 	if err != nil {
 		t.Fatal(err)
 	}

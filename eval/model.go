@@ -28,20 +28,49 @@ type Model struct {
 // NewModel compiles the forward graph of a backbone for batches of the given number of pictures. Parameters that the
 // store does not know yet are declared and initialised, which makes the model a random network.
 func NewModel(b backbone.Backbone, store *nn.Store, engine *kernel.Engine, norm data.Normalization, batch int) (*Model, error) {
+	return NewModelIn(nn.Float32, b, store, engine, norm, batch)
+}
+
+// NewModelIn is NewModel in another precision. The vectors are float32 in every one.
+func NewModelIn(precision nn.Precision, b backbone.Backbone, store *nn.Store, engine *kernel.Engine, norm data.Normalization, batch int) (*Model, error) {
 	m := &Model{Backbone: b, Normalization: norm, store: store, engine: engine, batch: batch}
 	c := nn.NewCtx(store, false)
-	m.images = c.Input("images", batch*b.Side()*b.Side(), 3)
-	features, err := b.Forward(c.Scope("backbone"), backbone.Input{Images: m.images, Views: batch, Side: b.Side()})
-	if err != nil {
-		return nil, fmt.Errorf("backbone %s: %w", b.Name(), err)
+	c.SetPrecision(precision)
+	if err := m.build(c); err != nil {
+		return nil, err
 	}
-	for _, layer := range features.Layers {
-		m.layers = append(m.layers, nn.MeanPool(c, layer.Node, batch))
-	}
-	m.layers[len(m.layers)-1] = features.Pooled
+	var err error
 	m.program, err = nn.Compile(c, engine, nil, m.layers...)
 	return m, err
 }
+
+// build adds the forward graph.
+func (m *Model) build(c *nn.Ctx) error {
+	side := m.Backbone.Side()
+	m.images = c.Input("images", m.batch*side*side, 3)
+	features, err := m.Backbone.Forward(c.Scope("backbone"), backbone.Input{Images: m.images, Views: m.batch, Side: side})
+	if err != nil {
+		return fmt.Errorf("backbone %s: %w", m.Backbone.Name(), err)
+	}
+	for _, layer := range features.Layers {
+		m.layers = append(m.layers, nn.MeanPool(c, layer.Node, m.batch))
+	}
+	m.layers[len(m.layers)-1] = features.Pooled
+	return nil
+}
+
+// SizeOf is what the model of a backbone takes for batches of that many pictures, found without allocating it.
+func SizeOf(b backbone.Backbone, precision nn.Precision, batch int) (nn.Size, error) {
+	m, c := &Model{Backbone: b, batch: batch}, nn.NewCtx(nn.NewSketch(), false)
+	c.SetPrecision(precision)
+	if err := m.build(c); err != nil {
+		return nn.Size{}, err
+	}
+	return nn.SizeOf(c, nil, m.layers...)
+}
+
+// Program is the compiled graph, for profiling.
+func (m *Model) Program() *nn.Program { return m.program }
 
 // Layers is the number of layers, which count from 1.
 func (m *Model) Layers() int { return len(m.layers) }
@@ -57,8 +86,9 @@ func (m *Model) CheckLayer(layer int) error {
 	return nil
 }
 
-// embed runs one batch of normalised pixels. The vectors of the layers belong to the model until the next call.
-func (m *Model) embed(pixels []float32) ([][]float32, error) {
+// Embed runs one batch of normalised pixels, [batch·side·side, 3]. The vectors of the layers, [batch, channels] each,
+// belong to the model until the next call.
+func (m *Model) Embed(pixels []float32) ([][]float32, error) {
 	m.program.Bind(m.images, pixels)
 	if err := m.program.Run(); err != nil {
 		return nil, err

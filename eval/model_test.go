@@ -24,7 +24,7 @@ func TestLayersEqualAGraphBuiltByHand(t *testing.T) {
 			m := newModel(t, name, views, 2)
 			input := pixels(newMemory(views, 2, 1), 0, views)
 			features, program := byHand(t, m, input)
-			got, err := m.embed(input)
+			got, err := m.Embed(input)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func TestWalkVisitsInOrder(t *testing.T) {
 		if want := pictures.examples[v.Index]; v.Path != want.Path || v.Label != want.Label {
 			t.Errorf("picture %d came as %q, %q", v.Index, v.Path, v.Label)
 		}
-		want, err := alone.embed(pixels(pictures, v.Index, v.Index+1))
+		want, err := alone.Embed(pixels(pictures, v.Index, v.Index+1))
 		for i := range want {
 			near(t, v.Path, v.Layers[i], want[i], 1e-5)
 		}

@@ -36,7 +36,7 @@ func (m *Model) reader(pictures data.Dataset) *reader {
 }
 
 func (m *Model) visit(batch *readBatch, visit func(Vectors) error) error {
-	layers, err := m.embed(batch.pixels)
+	layers, err := m.Embed(batch.pixels)
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,14 @@ func Attention(c *Ctx, qkv *G.Node, tokens, heads int) *G.Node {
 		return nil
 	}
 	dim := s.Heads * s.HeadDim
+	product := 2 * float64(rows(qkv)) * float64(tokens) * float64(dim) // one of q·kᵀ and P·v
 	return c.apply(definition{
-		kind: "Attention", shape: matrix(rows(qkv), dim), inputs: []*G.Node{qkv}, wrt: 1, side: []int{s.Views * s.Heads * s.Tokens}, takesHalf: true, givesHalf: true,
+		kind: "Attention", flops: 2 * product, shape: matrix(rows(qkv), dim), inputs: []*G.Node{qkv}, wrt: 1, side: []int{s.Views * s.Heads * s.Tokens}, takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionForward(s, b.out, b.side[0].Float32(), b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "AttentionBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, in[0]}, saved: out, takesHalf: true, givesHalf: true, like: in[0],
+				// The gradients of q, k, P and v; P is computed again, see Cost.
+				kind: "AttentionBackward", flops: 4 * product, shape: in[0].Shape(), inputs: []*G.Node{grad, in[0]}, saved: out, takesHalf: true, givesHalf: true, like: in[0],
 				run: call(func(e *kernel.Engine, b *buffers) {
 					e.AttentionBackward(s, b.out, b.in[0], b.saved[0].Float32(), b.in[1])
 				}),
@@ -37,7 +39,7 @@ func AttentionWeights(c *Ctx, qkv *G.Node, tokens, heads int) *G.Node {
 		return nil
 	}
 	return c.apply(definition{
-		kind: "AttentionWeights", shape: matrix(s.Views*s.Heads*s.Tokens, s.Tokens), inputs: []*G.Node{qkv}, takesHalf: true,
+		kind: "AttentionWeights", flops: 2 * float64(rows(qkv)) * float64(tokens) * float64(s.Heads*s.HeadDim), shape: matrix(s.Views*s.Heads*s.Tokens, s.Tokens), inputs: []*G.Node{qkv}, takesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionWeights(s, b.y(), b.in[0]) }),
 	})
 }

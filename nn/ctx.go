@@ -28,6 +28,7 @@ type graph struct {
 	serial      uint32
 	batchNorms  []*batchNorm
 	precision   Precision
+	recompute   bool
 	half        map[*G.Node]bool    // stored as bf16
 	wide        map[*G.Node]*G.Node // their float32 copies, where some operation needs one
 	engine      *kernel.Engine      // runs operations inside gorgonia's tape machine; see operation.Do
@@ -169,7 +170,7 @@ func (c *Ctx) node(p *Parameter) *G.Node {
 	case len(p.Shape) > 1:
 		rows = p.Shape[0]
 	}
-	return c.graph.addLeaf("parameter "+p.Name, rows, len(p.Value)/rows, &leaf{name: p.Name, parameter: p})
+	return c.graph.addLeaf("parameter "+p.Name, rows, p.size()/rows, &leaf{name: p.Name, parameter: p})
 }
 
 // addLeaf adds a node without inputs. Names differ by construction; should their 32-bit hashes meet, the node gets a

@@ -81,7 +81,7 @@ func GELU(c *Ctx, x *G.Node) *G.Node {
 		return nil
 	}
 	return c.apply(definition{
-		kind: "GELU", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true,
+		kind: "GELU", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true, cheap: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.GELUForward(b.out, b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{

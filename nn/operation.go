@@ -78,8 +78,12 @@ type definition struct {
 	inPlace []int
 	// view, if set, tells the planner where the result already is; run is then used by the tape machine only.
 	view *view
+	// flops counts the multiplications and additions of products whose geometry the shapes do not tell; see cost.go.
+	flops float64
 	// parts, if set, makes the operation a sum of row ranges, which the planner takes apart.
 	parts *partition
+	// cheap says that the output costs less to compute again than to keep, for graphs that recompute.
+	cheap bool
 	// backward returns the gradients of the first inputs; the others are not differentiable. With fixed set, a path
 	// of gradients through the operation is an error; with neither, gradients end here.
 	backward func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node

@@ -129,3 +129,46 @@ func TestUnknownPrecision(t *testing.T) {
 		t.Error("fp64 was accepted")
 	}
 }
+
+// TestRecompute: computing cheap results again changes no bit and keeps less.
+func TestRecompute(t *testing.T) {
+	for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+		once, onceArena := runTransformer(t, precision, false)
+		again, againArena := runTransformer(t, precision, true)
+		for i, g := range once {
+			if math.Float32bits(g) != math.Float32bits(again[i]) {
+				t.Fatalf("%s: gradient %d is %g, recomputed %g", precision, i, g, again[i])
+			}
+		}
+		if againArena > onceArena*9/10 {
+			t.Errorf("%s: the arena is %d bytes, recomputed %d", precision, onceArena, againArena)
+		}
+	}
+}
+
+// runTransformer returns the gradients of four blocks of a transformer, and the size of the arena.
+func runTransformer(t *testing.T, precision nn.Precision, recompute bool) ([]float32, int) {
+	t.Helper()
+	store := nn.NewStore(1)
+	c := nn.NewCtx(store, true)
+	c.SetPrecision(precision)
+	c.SetRecompute(recompute)
+	x := c.Input("x", 64, 16)
+	y := nn.Linear(c, "embed", x, 16, true)
+	for i := range 4 {
+		block := c.Scope(string(rune('a' + i)))
+		y = nn.Add(c, y, nn.Linear(block, "fc2", nn.GELU(c, nn.Linear(block, "fc1", nn.LayerNorm(block, "norm", y), 64, true)), 16, true))
+	}
+	program, err := nn.Compile(c, newEngine(t), nn.Sum(c, nn.Multiply(c, y, y)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, r := make([]float32, 64*16), random.New(1, "x")
+	for i := range values {
+		values[i] = float32(r.NormFloat64())
+	}
+	program.Bind(x, values)
+	program.Dirty(float32(math.NaN()))
+	run(t, program)
+	return append([]float32(nil), store.Gradients()...), program.ArenaBytes()
+}

@@ -6,17 +6,19 @@ import (
 	"time"
 )
 
-// ProfileRow is the time that a program spent in one kind of operation since EnableProfile.
+// ProfileRow is the time that a program spent in one kind of operation since EnableProfile, and what it did.
 type ProfileRow struct {
 	Kind  string // such as "Linear" or "LinearBackwardWeights"
 	Calls int    // over all Runs
 	Time  time.Duration
+	Cost  // over all Runs
 }
 
 // profile adds up times by kind.
 type profile struct {
 	rows []ProfileRow
-	kind []int // row of each call
+	kind []int  // row of each call
+	cost []Cost // of each call
 }
 
 // EnableProfile starts to measure every call of every Run, anew if it was on.
@@ -31,6 +33,7 @@ func (p *Program) EnableProfile() {
 			profile.rows = append(profile.rows, ProfileRow{Kind: s.op.kind})
 		}
 		profile.kind = append(profile.kind, row)
+		profile.cost = append(profile.cost, p.plan.costOf(s))
 	}
 	p.profile = profile
 }
@@ -54,6 +57,7 @@ func (p *Program) runProfiled() {
 		now := time.Now()
 		row := &p.profile.rows[p.profile.kind[i]]
 		row.Calls++
+		row.add(p.profile.cost[i])
 		row.Time += now.Sub(last)
 		last = now
 	}

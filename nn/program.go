@@ -61,9 +61,34 @@ func compile(c *Ctx, engine *kernel.Engine, options planOptions, cost *G.Node, k
 	if slices.Contains(keep, nil) || (cost == nil && len(keep) == 0) {
 		return nil, errors.New("nn.Compile: nothing to compute: pass a cost, or nodes to keep that are not nil")
 	}
+	if c.graph.store.sketch {
+		return nil, errors.New("nn.Compile: the store is a sketch, without numbers: build the graph over nn.NewStore, or ask nn.SizeOf")
+	}
+	drawn, err := c.draw(options, cost, keep)
+	if err != nil {
+		return nil, err
+	}
+	c.graph.engine = engine
+	p := &Program{engine: engine, plan: drawn.plan}
+	p.arena = arenaFloats(p.plan.arena)
+	p.link(drawn.nodes)
+	if cost != nil {
+		p.unused = c.graph.withoutGradient(drawn.gradients)
+	}
+	return p, nil
+}
+
+// drawing is a graph that is planned and takes no memory yet.
+type drawing struct {
+	plan      *plan
+	nodes     []*G.Node           // all that is computed or read
+	gradients map[*G.Node]*G.Node // of the parameters that the cost depends on
+}
+
+// draw differentiates the cost and decides what is computed when, and where it will live.
+func (c *Ctx) draw(options planOptions, cost *G.Node, keep []*G.Node) (*drawing, error) {
 	g := c.graph
 	g.store.Freeze()
-	g.engine = engine
 	gradients, err := c.gradients(cost)
 	if err != nil {
 		return nil, err
@@ -72,13 +97,7 @@ func compile(c *Ctx, engine *kernel.Engine, options planOptions, cost *G.Node, k
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{engine: engine, plan: newPlan(g, nodes, keep, targets, options)}
-	p.arena = arenaFloats(p.plan.arena)
-	p.link(nodes)
-	if cost != nil {
-		p.unused = g.withoutGradient(gradients)
-	}
-	return p, nil
+	return &drawing{newPlan(g, nodes, keep, targets, options), nodes, gradients}, nil
 }
 
 // gradients differentiates the cost, if there is one.

@@ -17,7 +17,7 @@ func (c *Ctx) differentiate(cost *G.Node) (map[*G.Node]*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reverse{ctx: c, active: c.graph.active(nodes), parts: map[*G.Node][]part{}, gradients: map[*G.Node]*G.Node{}}
+	r := &reverse{ctx: c, active: c.graph.active(nodes), parts: map[*G.Node][]part{}, gradients: map[*G.Node]*G.Node{}, copies: map[*G.Node]*G.Node{}}
 	if !r.active[cost] {
 		return nil, fmt.Errorf("the cost %v depends on no parameter: nothing can be learned", cost)
 	}
@@ -36,6 +36,7 @@ type reverse struct {
 	active    map[*G.Node]bool    // nodes that depend on a parameter in a differentiable way
 	parts     map[*G.Node][]part  // contributions to the gradient of a node, in the order of their computation
 	gradients map[*G.Node]*G.Node // of parameters
+	copies    map[*G.Node]*G.Node // second computations
 }
 
 // visit adds up the gradient of a node, all of whose users have been visited, and passes it on.
@@ -59,7 +60,7 @@ func (r *reverse) visit(node *G.Node) error {
 	if op.fixed {
 		return fmt.Errorf("%v has no gradient, but the cost depends on parameters through it: build the graph for training", op)
 	}
-	gradients, err := op.SymDiff(op.inputs, node, grad)
+	gradients, err := op.SymDiff(r.inputs(op), node, grad)
 	if err != nil {
 		return fmt.Errorf("gradient of %v: %w", op, err)
 	}
@@ -67,6 +68,29 @@ func (r *reverse) visit(node *G.Node) error {
 		r.add(op.inputs[i], part{gradients[i], 0})
 	}
 	return nil
+}
+
+// inputs are what the backward operations of op read: cheap results are computed again if the graph recomputes, so that
+// nothing keeps them alive between the two passes.
+func (r *reverse) inputs(op *operation) []*G.Node {
+	if !r.ctx.graph.recompute {
+		return op.inputs
+	}
+	inputs := slices.Clone(op.inputs)
+	for i, input := range inputs {
+		if source := operationOf(input); source != nil && source.cheap {
+			inputs[i] = r.again(input, source)
+		}
+	}
+	return inputs
+}
+
+// again is a second computation of a node, shared by the backward operations that read it.
+func (r *reverse) again(node *G.Node, op *operation) *G.Node {
+	if r.copies[node] == nil {
+		r.copies[node] = op.ctx.apply(op.definition)
+	}
+	return r.copies[node]
 }
 
 func (r *reverse) add(node *G.Node, p part) {

@@ -1,6 +1,9 @@
 package nn
 
 import (
+	"cmp"
+	"slices"
+
 	G "gorgonia.org/gorgonia"
 
 	"pretrain/internal/kernel"
@@ -130,15 +133,14 @@ func (c *Ctx) assemble(kind string, height, width int, force bool, parts []part)
 // newPartition cuts the rows of a sum.
 func newPartition(height int, parts []part) *partition {
 	p := &partition{}
-	written := make([]bool, height)
+	var written []segment // ascending, with a gap between any two: no list of rows, of which there may be billions
 	for _, part := range parts {
-		p.rows = append(p.rows, part.row)
-		p.segments = append(p.segments, runs(written, part.row, part.row+rows(part.node)))
-		for r := range rows(part.node) {
-			written[part.row+r] = true
-		}
+		from, to := part.row, part.row+rows(part.node)
+		p.rows = append(p.rows, from)
+		p.segments = append(p.segments, cutRows(written, from, to))
+		written = cover(written, from, to)
 	}
-	for _, s := range runs(written, 0, height) {
+	for _, s := range cutRows(written, 0, height) {
 		if !s.add {
 			p.unclaimed = append(p.unclaimed, s)
 		}
@@ -146,16 +148,37 @@ func newPartition(height int, parts []part) *partition {
 	return p
 }
 
-// runs cuts rows [from, to) where written changes.
-func runs(written []bool, from, to int) []segment {
+// cutRows cuts rows [from, to) where written ranges begin and end.
+func cutRows(written []segment, from, to int) []segment {
 	var segments []segment
-	for r := from; r < to; r++ {
-		if r == from || written[r] != written[r-1] {
-			segments = append(segments, segment{from: r, add: written[r]})
+	for _, w := range written {
+		if w.to <= from || w.from >= to {
+			continue
 		}
-		segments[len(segments)-1].to = r + 1
+		if w.from > from {
+			segments = append(segments, segment{from: from, to: w.from})
+		}
+		segments = append(segments, segment{from: max(from, w.from), to: min(to, w.to), add: true})
+		from = min(to, w.to)
+	}
+	if from < to {
+		segments = append(segments, segment{from: from, to: to})
 	}
 	return segments
+}
+
+// cover adds rows [from, to) to the written ranges.
+func cover(written []segment, from, to int) []segment {
+	var covered []segment
+	for _, w := range written {
+		if w.to < from || w.from > to {
+			covered = append(covered, w)
+			continue
+		}
+		from, to = min(from, w.from), max(to, w.to)
+	}
+	at, _ := slices.BinarySearchFunc(covered, from, func(s segment, from int) int { return cmp.Compare(s.from, from) })
+	return slices.Insert(covered, at, segment{from: from, to: to})
 }
 
 // write adds part i to the sum.

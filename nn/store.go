@@ -55,6 +55,7 @@ type Store struct {
 	values     []float32
 	gradients  []float32
 	frozen     bool
+	sketch     bool // parameters have no numbers; see NewSketch
 }
 
 // NewStore returns an empty store whose parameters will be initialised from seed and their names alone, so that
@@ -87,6 +88,12 @@ func (s *Store) Freeze() {
 		return
 	}
 	s.frozen = true
+	if s.sketch {
+		for _, p := range s.parameters {
+			p.Gradient = []float32{} // not nil: gradients belong there and not into the arena
+		}
+		return
+	}
 	size := 0
 	for _, p := range s.parameters {
 		size += padded(len(p.Value))
@@ -119,9 +126,12 @@ func (s *Store) declare(name string, shape []int, kind Kind, layout string, init
 	if s.frozen {
 		return nil, fmt.Errorf("parameter %s is new, but the store is frozen by an earlier Compile: build the graph that declares every parameter first", name)
 	}
-	p := &Parameter{Name: name, Shape: slices.Clone(shape), Kind: kind, Layout: layout, Value: alignedFloats(size)}
-	if err := init(random.New(s.seed, "init:"+name), p); err != nil {
-		return nil, fmt.Errorf("parameter %s %v: %w", name, shape, err)
+	p := &Parameter{Name: name, Shape: slices.Clone(shape), Kind: kind, Layout: layout}
+	if !s.sketch {
+		p.Value = alignedFloats(size)
+		if err := init(random.New(s.seed, "init:"+name), p); err != nil {
+			return nil, fmt.Errorf("parameter %s %v: %w", name, shape, err)
+		}
 	}
 	s.byName[name] = p
 	if kind == Statistic {

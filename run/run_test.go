@@ -121,16 +121,22 @@ func weights(t *testing.T, run string) []byte {
 // TestResumedRunEqualsUninterruptedOne stops a run at each of its checkpoints and goes on with other numbers of workers
 // and threads: exported weights, last checkpoint and metrics must be those of the run that was never stopped.
 func TestResumedRunEqualsUninterruptedOne(t *testing.T) {
-	data := filepath.Join(samples, "train")
+	for precision, stops := range map[string][]int{"fp32": {1, 2, 3, 4}, "bf16": {2}} {
+		t.Run(precision, func(t *testing.T) { checkResumed(t, precision, stops) })
+	}
+}
+
+func checkResumed(t *testing.T, precision string, stops []int) {
+	data, how := filepath.Join(samples, "train"), "train.precision="+precision
 	whole := filepath.Join(t.TempDir(), "whole")
-	if err := Train(t.Context(), load(t, data, "data.workers=1", "train.threads=1"), TrainOptions{Directory: whole, Console: io.Discard}); err != nil {
+	if err := Train(t.Context(), load(t, data, how, "data.workers=1", "train.threads=1"), TrainOptions{Directory: whole, Console: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
-	for n := 1; n <= 4; n++ {
+	for _, n := range stops {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			parts := filepath.Join(t.TempDir(), "parts")
-			stopAt(t, load(t, data, "logging.level=debug"), parts, n)
-			resolved := load(t, data, "data.workers="+strconv.Itoa(n+1), "train.threads=3")
+			stopAt(t, load(t, data, how, "logging.level=debug"), parts, n)
+			resolved := load(t, data, how, "data.workers="+strconv.Itoa(n+1), "train.threads=3")
 			if err := Train(t.Context(), resolved, TrainOptions{Directory: parts, Start: train.StartResume, Console: io.Discard}); err != nil {
 				t.Fatal(err)
 			}

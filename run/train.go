@@ -15,6 +15,8 @@ type TrainOptions struct {
 	Version   string // of the program, for run.json and the metrics
 	Console   io.Writer
 	Terminal  bool // Console is a terminal
+
+	MemoryLimit int64 // bytes that the process may take; 0 = what the machine has free
 }
 
 // Train trains a configuration; see train.Run. When a run is resumed, the configuration must be the one that it began
@@ -31,7 +33,7 @@ func Train(ctx context.Context, resolved *configs.Resolved, options TrainOptions
 		return train.Usage(err)
 	}
 	job.Directory, job.Start, job.Version = directory, options.Start, options.Version
-	job.Console, job.Terminal = options.Console, options.Terminal
+	job.Console, job.Terminal, job.MemoryLimit = options.Console, options.Terminal, options.MemoryLimit
 	return train.Run(ctx, job)
 }
 

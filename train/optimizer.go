@@ -24,14 +24,24 @@ type span struct {
 // NewOptimizer prepares the moments of all parameters of a frozen store.
 func NewOptimizer(config OptimizerConfig, store *nn.Store) *Optimizer {
 	o := &Optimizer{config: config, store: store, spans: decaySpans(store)}
-	count := 2
-	if config.Name == "sgd" {
-		count = 1
-	}
-	for range count {
+	for range config.moments() {
 		o.moments = append(o.moments, make([]float32, len(store.Values())))
 	}
 	return o
+}
+
+// Bytes is what a Step reads and writes at least: parameters and moments both ways, gradients once.
+func (o *Optimizer) Bytes() float64 {
+	passes := 2*(1+len(o.moments)) + 1
+	return float64(4 * passes * len(o.store.Values()))
+}
+
+// moments is the number of moments kept of each parameter.
+func (c OptimizerConfig) moments() int {
+	if c.Name == "sgd" {
+		return 1
+	}
+	return 2
 }
 
 // decaySpans merges neighbouring parameters of equal treatment: weights are decayed; norms, biases, position

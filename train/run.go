@@ -44,6 +44,8 @@ type Job struct {
 	Export      export.Config
 	Metrics     metrics.Config
 	Logging     LoggingConfig
+
+	MemoryLimit int64 // bytes that the process may take; 0 = what the machine has free
 }
 
 // Interrupted is the error of a run that was told to stop and has saved a checkpoint.

@@ -158,6 +158,9 @@ func (s *session) openTrainer(ctx context.Context) error {
 	if err := s.buildTasks(ctx, t); err != nil {
 		return UsageUnlessCancelled(ctx, err)
 	}
+	if err := s.checkMemory(t); err != nil {
+		return Usage(err)
+	}
 	if err := s.buildStep(t); err != nil {
 		return Usage(err)
 	}
@@ -204,25 +207,35 @@ func (s *session) samplePictures(ctx context.Context, n int) ([]data.Image, erro
 }
 
 func (s *session) buildStep(t *Trainer) (err error) {
+	parts, err := s.parts(t, s.job.Train.BatchSize)
+	if err != nil {
+		return err
+	}
+	t.plan, t.weighter = parts.Plan, parts.Weighter
+	t.step, err = NewStep(parts)
+	return err
+}
+
+// parts are those of a step of batches of the given number of pictures. Tasks do not depend on it.
+func (s *session) parts(t *Trainer, batch int) (parts StepParts, err error) {
+	parts = StepParts{
+		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks,
+		Precision: s.precision(), Recompute: s.job.Train.Recompute,
+	}
 	pictures := make([]int, len(t.tasks))
 	for i := range pictures {
-		pictures[i] = s.job.Tasks[i].TaskPictures(s.job.Train.BatchSize)
+		pictures[i] = s.job.Tasks[i].TaskPictures(batch)
 	}
-	if t.plan, err = NewPlan(s.job.Backbone, t.tasks, pictures, s.job.Train.BatchSize); err != nil {
-		return err
+	if parts.Plan, err = NewPlan(s.job.Backbone, t.tasks, pictures, batch); err != nil {
+		return parts, err
 	}
-	if t.weighter, err = losses.New(s.job.Losses); err != nil {
-		return err
+	if parts.Weighter, err = losses.New(s.job.Losses); err != nil {
+		return parts, err
 	}
-	terms := make([]losses.Term, len(t.tasks))
 	for i, task := range t.tasks {
-		terms[i] = losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()}
+		parts.Terms = append(parts.Terms, losses.Term{Name: task.Name(), Weight: s.job.Tasks[i].TaskWeight()})
 	}
-	t.step, err = NewStep(StepParts{
-		Store: t.store, Engine: s.engine, Backbone: s.job.Backbone, Tasks: t.tasks, Weighter: t.weighter, Terms: terms, Plan: t.plan,
-		Precision: s.precision(),
-	})
-	return err
+	return parts, nil
 }
 
 // precision resolves "auto" by the kernel family, which a resumed run keeps.

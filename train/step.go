@@ -39,32 +39,43 @@ type StepParts struct {
 	Plan     *Plan
 	// Precision of activations; empty is nn.Float32.
 	Precision nn.Precision
+	Recompute bool // see nn.Ctx.SetRecompute
 }
 
 // NewStep builds and compiles the training graph. Building it declares the parameters in the store.
 func NewStep(parts StepParts) (*Step, error) {
 	c := nn.NewCtx(parts.Store, true)
+	s, keep, err := buildStep(c, parts)
+	if err != nil {
+		return nil, err
+	}
+	s.program, err = nn.Compile(c, parts.Engine, s.cost, keep...)
+	return s, err
+}
+
+// buildStep adds everything to the graph, and lists what is read after a step.
+func buildStep(c *nn.Ctx, parts StepParts) (*Step, []*G.Node, error) {
 	c.SetPrecision(cmp.Or(parts.Precision, nn.Float32))
+	c.SetRecompute(parts.Recompute)
 	s := &Step{}
 	features, err := s.applyBackbone(c, parts.Backbone, parts.Plan)
 	if err != nil {
-		return nil, fmt.Errorf("backbone %s: %w", parts.Backbone.Name(), err)
+		return nil, nil, fmt.Errorf("backbone %s: %w", parts.Backbone.Name(), err)
 	}
 	terms := slices.Clone(parts.Terms)
 	var keep []*G.Node
 	for t, task := range parts.Tasks {
 		output, err := s.buildTask(c, parts.Plan, t, task, features)
 		if err != nil {
-			return nil, fmt.Errorf("task %s: %w", task.Name(), err)
+			return nil, nil, fmt.Errorf("task %s: %w", task.Name(), err)
 		}
 		terms[t].Loss = output.Loss
 		keep = append(keep, keepOf(output)...)
 	}
 	if s.cost, err = parts.Weighter.Combine(c, terms); err != nil {
-		return nil, fmt.Errorf("losses.weighter: %w", err)
+		return nil, nil, fmt.Errorf("losses.weighter: %w", err)
 	}
-	s.program, err = nn.Compile(c, parts.Engine, s.cost, append(keep, s.cost)...)
-	return s, err
+	return s, append(keep, s.cost), nil
 }
 
 // applyBackbone applies the backbone once to every pass.

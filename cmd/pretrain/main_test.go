@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		waitForever()
 	}
+	if os.Getenv(rowVariable) != "" {
+		os.Exit(execute(program{arguments: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}))
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -112,6 +115,14 @@ func TestBadUsage(t *testing.T) {
 		"export of no run":     {arguments: []string{"export", out, "--out", "x"}, want: []string{out + " is not the directory of a run"}},
 		"export format":        {arguments: []string{"export", out, "--out", "x", "--format", "pickle"}, want: []string{`--format is "pickle"`, "safetensors"}},
 		"eval layers":          {arguments: []string{"eval", out, "--train", ".", "--test", ".", "--layers", "1,two"}, want: []string{`--layers is "1,two"`}},
+		"bench argument":       {arguments: []string{"bench", "vit_t4_32"}, want: []string{"unknown command"}},
+		"bench model":          {arguments: []string{"bench", "--models", "vit_t4_32,resnet5"}, want: []string{`--models: model "resnet5"`, "there are vit_t4_32, ", `did you mean "resnet50"?`}},
+		"bench mode":           {arguments: []string{"bench", "--modes", "training"}, want: []string{`--modes: mode "training"`, `did you mean "train"?`}},
+		"bench precision":      {arguments: []string{"bench", "--precisions", "bf61"}, want: []string{`--precisions: precision "bf61"`, `did you mean "bf16"?`}},
+		"bench seconds":        {arguments: []string{"bench", "--seconds", "0"}, want: []string{"--seconds is 0"}},
+		"bench memory":         {arguments: []string{"bench", "--models", "vit_t4_32", "--batch", "100000000"}, want: []string{"--batch (vit_t4_32, train, fp32) is 100000000", "bytes", "are free", "lower it to at most"}},
+		"bench row":            {arguments: []string{"bench", "--row", "{"}, want: []string{"--row", "for the program itself"}},
+		"bench scaling":        {arguments: []string{"bench", "--scaling", "--models", "resnet50"}, want: []string{"--scaling has models"}},
 		"extract layer":        {arguments: []string{"extract", out, "--data", ".", "--out", "x.npy", "--layer", "-1"}, want: []string{"--layer is -1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -238,6 +249,7 @@ func TestHelpVersionAndCompletion(t *testing.T) {
 		{[]string{"config", "schema"}, "https://json-schema.org/draft/2020-12/schema"},
 		{[]string{"__complete", "train", ""}, "clothing-resnet18\n"},
 		{[]string{"__complete", "eval", "x", "--probe", ""}, "linear\n"},
+		{[]string{"__complete", "bench", "--models", ""}, "resnet18_c\n"},
 	} {
 		code, stdout, stderr := call(nil, test.arguments...)
 		if code != exitSuccess || !strings.Contains(stdout, test.want) {

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"pretrain/run"
 )
 
 // version is set by the linker: -ldflags "-X main.version=v1.2.3".
@@ -38,11 +41,16 @@ func programVersion() string {
 func (p program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version of the program, of Go and of the machine",
+		Short:   "Print the version of the program, of Go, and the kernels that this machine runs",
 		Example: "  pretrain version",
 		Args:    cobra.NoArgs,
 		RunE: work(func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.stdout, "pretrain %s, %s, %s/%s\n", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			machine, err := run.ThisMachine()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(p.stdout, "pretrain %s, %s, %s/%s\nkernels %s on %s (also here: %s)\n", programVersion(), runtime.Version(),
+				runtime.GOOS, runtime.GOARCH, machine.Kernels, machine.CPU, strings.Join(machine.Others, ", "))
 			return err
 		}),
 	}

@@ -1,12 +1,41 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // BFloat16 is a float32 cut to its upper 16 bits: the range of float32 with 8 bits of precision (Kalamkar et al. 2019).
 type BFloat16 uint16
 
+// storage is how one number is kept in memory.
+type storage interface{ float32 | BFloat16 }
+
+// isHalf reports whether T is BFloat16; the compiler knows.
+func isHalf[T storage]() bool {
+	var none T
+	return unsafe.Sizeof(none) == 2
+}
+
+// value is a stored number.
+func value[T storage](x T) float32 {
+	if isHalf[T]() {
+		return math.Float32frombits(uint32(x) << 16)
+	}
+	return float32(x)
+}
+
+// stored is v as it is kept, rounded to the nearest, ties to even.
+func stored[T storage](v float32) T {
+	if isHalf[T]() {
+		return T(RoundBFloat16(v))
+	}
+	return T(v)
+}
+
 // Array is a run of numbers in one of two storage formats. Kernels take either for activations: they compute in
-// float32, widen bf16 operands block by block in a worker's cache, and round results to the nearest, ties to even.
+// float32 and round results to the nearest, ties to even. Vector kernels read and write bf16 as it is where all their
+// activations are bf16; otherwise they widen it block by block in a worker's cache.
 // The zero Array stands for none. An Array refers to its maker's memory, as a slice does.
 type Array struct {
 	f32  []float32
@@ -81,7 +110,7 @@ func AddTo(dst, src Array) {
 
 func (a Array) at(i int) float32 {
 	if a.bf16 != nil {
-		return math.Float32frombits(uint32(a.bf16[i]) << 16)
+		return value(a.bf16[i])
 	}
 	return a.f32[i]
 }
@@ -102,16 +131,30 @@ func (e *Engine) Convert(dst, src Array) {
 
 type convertJob struct{ dst, src Array }
 
-func (j *convertJob) run(e *Engine, worker, from, to int) {
-	v := &e.vector
+func (j *convertJob) run(e *Engine, _, from, to int) { e.vector.convert(j.dst, j.src, from, to) }
+
+// convert sets the numbers [from, to) of dst to those of src.
+func (v *vectorUnit) convert(dst, src Array, from, to int) {
 	switch {
-	case j.dst.Half():
-		v.shut(j.dst, from, to, v.open(worker, 0, j.src, from, to))
-	case j.src.Half():
-		v.widen(j.dst.f32[from:to], j.src.bf16[from:to])
+	case allHalf(dst, src):
+		copy(dst.bf16[from:to], src.bf16[from:to])
+	case dst.Half():
+		v.narrow(dst.bf16[from:to], src.f32[from:to])
+	case src.Half():
+		v.widen(dst.f32[from:to], src.bf16[from:to])
 	default:
-		copy(j.dst.f32[from:to], j.src.f32[from:to])
+		copy(dst.f32[from:to], src.f32[from:to])
 	}
+}
+
+// allHalf reports whether all Arrays are bf16.
+func allHalf(arrays ...Array) bool {
+	for _, a := range arrays {
+		if !a.Half() {
+			return false
+		}
+	}
+	return true
 }
 
 // open returns the numbers [from, to) of an operand as float32: the memory itself, or a copy in one of the worker's
@@ -149,7 +192,7 @@ const slotCount = 8
 // widenPortable sets dst to the values of src.
 func widenPortable(dst []float32, src []BFloat16) {
 	for i, v := range src[:len(dst)] {
-		dst[i] = math.Float32frombits(uint32(v) << 16)
+		dst[i] = value(v)
 	}
 }
 
@@ -169,10 +212,12 @@ func RoundBFloat16(v float32) BFloat16 {
 	return BFloat16((bits + 0x7fff + bits>>16&1) >> 16)
 }
 
-func pairPortable(dst, low, high []float32) {
-	low, high = low[:len(dst)], high[:len(dst)]
-	for i := range dst {
-		dst[i] = word(RoundBFloat16(low[i]), RoundBFloat16(high[i]))
+func pairPortable(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	for i := range rows {
+		low, high := src[2*i*srcStride:][:cols], src[(2*i+1)*srcStride:][:cols]
+		for j, v := range low {
+			dst[i*dstStride+j] = word(RoundBFloat16(v), RoundBFloat16(high[j]))
+		}
 	}
 }
 

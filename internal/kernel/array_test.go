@@ -83,8 +83,9 @@ func TestConversions(t *testing.T) {
 			v.widen(wide, half)
 			widenPortable(wantWide, half)
 			sameBits(t, "widen", wide, wantWide)
-			v.pair(wide, low, high)
-			pairPortable(wantWide, low, high)
+			both := append(slices.Clone(low), high...)
+			v.pair(wide, n, both, n, 1, n)
+			pairPortable(wantWide, n, both, n, 1, n)
 			sameBits(t, "pair", wide, wantWide)
 			v.narrow(half, low)
 			above := make([]BFloat16, n)
@@ -178,32 +179,169 @@ func halfCases() []halfCase {
 	}
 }
 
-// TestHalfStorage: a kernel on bf16 operands gives what it gives on the same numbers in float32, rounded.
+// TestHalfStorage: a kernel gives on bf16 operands what it gives on the same numbers in float32, and bf16 results are
+// the float32 ones rounded; whatever the storage of the others.
 func TestHalfStorage(t *testing.T) {
 	inFamilies(t, func(t *testing.T, e *Engine) {
 		for _, c := range halfCases() {
-			t.Run(c.name, func(t *testing.T) {
-				var halves, wides, gotHalf, gotWide []Array
-				for _, x := range c.operands {
-					half, back := rounded(x)
-					halves, wides = append(halves, half), append(wides, F32(back))
+			for _, mix := range []struct {
+				name             string
+				operands, result bool // are bf16
+			}{{"bf16", true, true}, {"bf16 to float32", true, false}, {"float32 to bf16", false, true}} {
+				if mix.name != "bf16" && strings.HasPrefix(c.name, "Attention") {
+					continue // rounds between its products where operands are bf16
 				}
-				for _, n := range c.results {
-					gotHalf, gotWide = append(gotHalf, BF16(make([]BFloat16, n))), append(gotWide, F32(dirty(n)))
-				}
-				c.run(e, halves, gotHalf)
-				c.run(e, wides, gotWide)
-				for i := range c.results {
-					_, want := rounded(gotWide[i].f32)
-					// Attention rounds its probabilities, and this one reads back a result that it rounded.
-					if strings.HasPrefix(c.name, "Attention") || c.name == "BatchNormBackward" {
-						closeTo(t, float32sOf(gotHalf[i]), want, 0.02)
-						continue
+				t.Run(c.name+"/"+mix.name, func(t *testing.T) {
+					var mixed, wides, got, want []Array
+					for _, x := range c.operands {
+						half, back := rounded(x)
+						wides = append(wides, F32(back))
+						if mix.operands {
+							mixed = append(mixed, half)
+						} else {
+							mixed = append(mixed, F32(back))
+						}
 					}
-					sameBits(t, c.name, float32sOf(gotHalf[i]), want)
-				}
-			})
+					for _, n := range c.results {
+						want = append(want, F32(dirty(n)))
+						if mix.result {
+							got = append(got, BF16(make([]BFloat16, n)))
+						} else {
+							got = append(got, F32(dirty(n)))
+						}
+					}
+					c.run(e, mixed, got)
+					c.run(e, wides, want)
+					for i, w := range want {
+						expected := w.f32
+						if mix.result {
+							_, expected = rounded(w.f32)
+						}
+						if strings.HasPrefix(c.name, "Attention") { // whose products round probabilities
+							closeTo(t, float32sOf(got[i]), expected, 0.02)
+							continue
+						}
+						sameBits(t, c.name, float32sOf(got[i]), expected)
+					}
+				})
+			}
 		}
+	})
+}
+
+// TestHalfLoops holds the loops over bf16 against those over float32, bit by bit, for sizes with every kind of tail.
+func TestHalfLoops(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		rapid.Check(t, func(t *rapid.T) {
+			rows, cols := rapid.IntRange(1, 9).Draw(t, "rows"), max(1, sizes.Draw(t, "cols"))
+			r, n := randomOf(t), rows*cols
+			draw := func() ([]BFloat16, []float32) {
+				x := normals(r, n, 0, 1)
+				if r.IntN(4) == 0 {
+					x[r.IntN(n)] = math.Float32frombits(r.Uint32() | 0x7f800000) // infinite or NaN
+				}
+				half, back := rounded(x)
+				return half.bf16, back
+			}
+			a, wideA := draw()
+			b, wideB := draw()
+			c, wideC := draw()
+			beyond := make([]BFloat16, n+1)
+			got, want := beyond[:n], dirty(n)
+			check := func(what string) {
+				t.Helper()
+				_, rounded := rounded(want)
+				sameBits(t, what, float32sOf(BF16(got)), rounded)
+				if beyond[n] != 0 {
+					t.Fatalf("%s writes beyond its result", what)
+				}
+				clear(got)
+			}
+			factors := func() []float32 { return normals(r, cols, 1, 0.5) }
+			mean, factor, beta, slope := factors(), factors(), factors(), factors()
+			sums, wideSums := make([]float32, 4*cols), make([]float32, 4*cols)
+			v, h := &e.vector, &e.vector.half
+
+			h.add(got, a, b)
+			v.add(want, wideA, wideB)
+			check("add")
+			h.scale(got, a, 0.3)
+			v.scale(want, wideA, 0.3)
+			check("scale")
+			h.relu(got, a)
+			v.relu(want, wideA)
+			check("relu")
+			h.reluBackward(got, a, b)
+			v.reluBackward(want, wideA, wideB)
+			check("reluBackward")
+			e.GELUForward(BF16(got), BF16(a))
+			v.gelu(want, wideA)
+			check("gelu")
+			e.GELUBackward(BF16(got), BF16(a), BF16(b))
+			v.geluBackward(want, wideA, wideB)
+			check("geluBackward")
+
+			h.columnSums(sums[:cols], a, rows, cols)
+			v.columnSums(wideSums[:cols], wideA, rows, cols)
+			h.columnMoments(sums[cols:2*cols], sums[2*cols:3*cols], a, mean, rows, cols)
+			v.columnMoments(wideSums[cols:2*cols], wideSums[2*cols:3*cols], wideA, mean, rows, cols)
+			sameBits(t, "columnSums, columnMoments", sums, wideSums)
+
+			rowMean, rowRstd := normals(r, rows, 0, 1), normals(r, rows, 1, 0.1)
+			wideMean, wideRstd := slices.Clone(rowMean), slices.Clone(rowRstd)
+			h.layerNormBackward(got, sums[:cols], sums[cols:2*cols], a, b, factor, rowMean, rowRstd, rows, cols)
+			v.layerNormBackward(want, wideSums[:cols], wideSums[cols:2*cols], wideA, wideB, factor, rowMean, rowRstd, rows, cols)
+			check("layerNormBackward")
+			sameBits(t, "layerNormBackward, by parameters", sums, wideSums)
+			h.layerNorm(got, rowMean, rowRstd, a, factor, beta, rows, cols, 1e-6)
+			v.layerNorm(want, wideMean, wideRstd, wideA, factor, beta, rows, cols, 1e-6)
+			check("layerNorm")
+			sameBits(t, "layerNorm, mean and rstd", append(rowMean, rowRstd...), append(wideMean, wideRstd...))
+
+			floor := float32(0)
+			if rapid.Bool().Draw(t, "no floor") {
+				floor = float32(math.Inf(-1))
+			}
+			h.normalize(got, a, mean, factor, beta, rows, cols, floor)
+			v.normalize(want, wideA, mean, factor, beta, rows, cols, floor)
+			check("normalize")
+			h.normalizeAdd(got, a, b, mean, factor, beta, rows, cols, floor)
+			v.normalizeAdd(want, wideA, wideB, mean, factor, beta, rows, cols, floor)
+			check("normalizeAdd")
+			h.normGradientSums(sums[:cols], sums[cols:2*cols], a, b, mean, factor, rows, cols)
+			v.normGradientSums(wideSums[:cols], wideSums[cols:2*cols], wideA, wideB, mean, factor, rows, cols)
+			h.normGradientSumsReLU(sums[2*cols:3*cols], sums[3*cols:], got, a, c, b, mean, factor, rows, cols)
+			v.normGradientSumsReLU(wideSums[2*cols:3*cols], wideSums[3*cols:], want, wideA, wideC, wideB, mean, factor, rows, cols)
+			check("normGradientSumsReLU")
+			sameBits(t, "normGradientSums, normGradientSumsReLU", sums, wideSums)
+			h.normGradientApply(got, a, b, mean, factor, beta, slope, rows, cols)
+			v.normGradientApply(want, wideA, wideB, mean, factor, beta, slope, rows, cols)
+			check("normGradientApply")
+		})
+	})
+}
+
+// TestGELUOfEveryHalf: the tables hold what the loops over float32 give.
+func TestGELUOfEveryHalf(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		x := make([]BFloat16, 1<<16)
+		for i := range x {
+			x[i] = BFloat16(i)
+		}
+		wide, ones := make([]float32, len(x)), make([]BFloat16, len(x))
+		widenPortable(wide, x)
+		for i := range ones {
+			ones[i] = 0x3f80
+		}
+		got, want := make([]BFloat16, len(x)), make([]float32, len(x))
+		e.GELUForward(BF16(got), BF16(x))
+		e.GELUForward(F32(want), F32(wide))
+		_, back := rounded(want)
+		sameBits(t, "GELUForward", float32sOf(BF16(got)), back)
+		e.GELUBackward(BF16(got), BF16(ones), BF16(x))
+		e.GELUBackward(F32(want), F32(float32sOf(BF16(ones))), F32(wide))
+		_, back = rounded(want)
+		sameBits(t, "GELUBackward", float32sOf(BF16(got)), back)
 	})
 }
 

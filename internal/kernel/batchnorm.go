@@ -76,22 +76,6 @@ type normGroup struct {
 	sums, products, factor []float32 // scratch, [cols]
 }
 
-// mask fills elements [from, to) of dz and returns them.
-func (g *normGroup) mask(v *vectorUnit, worker, from, to int) []float32 {
-	dy := v.open(worker, 1, g.dy, from, to)
-	if g.y.None() && !g.apart {
-		return dy
-	}
-	dz := v.room(worker, 0, g.dz, from, to)
-	if g.y.None() {
-		copy(dz, dy)
-	} else {
-		v.reluBackward(dz, dy, v.open(worker, 2, g.y, from, to))
-	}
-	v.shut(g.dz, from, to, dz)
-	return dz
-}
-
 // groupGradientSums fills a group's rows of dz and sets its sums and products to Σ dz and Σ dz·h over them.
 func (e *Engine) groupGradientSums(g normGroup) {
 	step := rowsPerBlock(g.cols)
@@ -109,10 +93,27 @@ type normSumsJob struct {
 }
 
 func (j *normSumsJob) run(e *Engine, worker, from, to int) {
-	cols, a, b := j.cols, (j.first+from)*j.cols, (j.first+to)*j.cols
+	v, n, cols, a, b := &e.vector, to-from, j.cols, (j.first+from)*j.cols, (j.first+to)*j.cols
 	part := j.partials[from/j.step*2*cols:][:2*cols]
-	dz := j.mask(&e.vector, worker, a, b) // still in cache
-	e.vector.normGradientSums(part[:cols], part[cols:], dz, e.vector.open(worker, 3, j.x, a, b), j.mean, j.rstd, to-from, cols)
+	sums, products := part[:cols], part[cols:]
+	switch {
+	case j.y.None():
+		if j.apart {
+			v.convert(j.dz, j.dy, a, b)
+		}
+		if allHalf(j.dy, j.x) {
+			v.half.normGradientSums(sums, products, j.dy.bf16[a:b], j.x.bf16[a:b], j.mean, j.rstd, n, cols)
+		} else {
+			v.normGradientSums(sums, products, v.open(worker, 1, j.dy, a, b), v.open(worker, 3, j.x, a, b), j.mean, j.rstd, n, cols)
+		}
+	case allHalf(j.dz, j.dy, j.y, j.x):
+		v.half.normGradientSumsReLU(sums, products, j.dz.bf16[a:b], j.dy.bf16[a:b], j.y.bf16[a:b], j.x.bf16[a:b], j.mean, j.rstd, n, cols)
+	default:
+		dz := v.room(worker, 0, j.dz, a, b)
+		dy, y, x := v.open(worker, 1, j.dy, a, b), v.open(worker, 2, j.y, a, b), v.open(worker, 3, j.x, a, b)
+		v.normGradientSumsReLU(sums, products, dz, dy, y, x, j.mean, j.rstd, n, cols)
+		v.shut(j.dz, a, b, dz)
+	}
 }
 
 // groupGradient writes a group's rows of dx and uses its sums and products up.
@@ -132,6 +133,10 @@ type normGradientJob struct {
 
 func (j *normGradientJob) run(e *Engine, worker, from, to int) {
 	v, a, b := &e.vector, (j.first+from)*j.cols, (j.first+to)*j.cols
+	if allHalf(j.dx, j.dz, j.x) {
+		v.half.normGradientApply(j.dx.bf16[a:b], j.dz.bf16[a:b], j.x.bf16[a:b], j.mean, j.factor, j.sums, j.products, to-from, j.cols)
+		return
+	}
 	dx := v.room(worker, 0, j.dx, a, b)
 	v.normGradientApply(dx, v.open(worker, 1, j.dz, a, b), v.open(worker, 2, j.x, a, b), j.mean, j.factor, j.sums, j.products, to-from, j.cols)
 	v.shut(j.dx, a, b, dx)
@@ -152,13 +157,17 @@ type columnMomentsJob struct {
 	cols, step int
 }
 
-func (j *columnMomentsJob) run(e *Engine, worker, from, to int) {
-	cols, x := j.cols, e.vector.open(worker, 0, j.x, from*j.cols, to*j.cols)
+func (j *columnMomentsJob) run(e *Engine, _, from, to int) {
+	v, cols, x := &e.vector, j.cols, j.x.Slice(from*j.cols, to*j.cols)
 	part := j.partials[from/j.step*3*cols:][:3*cols]
 	center, sums, squares := part[:cols], part[cols:2*cols], part[2*cols:]
-	e.vector.columnSums(center, x, to-from, cols)
-	e.vector.scale(center, center, 1/float32(to-from))
-	e.vector.columnMoments(sums, squares, x, center, to-from, cols)
+	v.sumColumns(center, x, to-from, cols)
+	v.scale(center, center, 1/float32(to-from))
+	if x.Half() {
+		v.half.columnMoments(sums, squares, x.bf16, center, to-from, cols)
+	} else {
+		v.columnMoments(sums, squares, x.f32, center, to-from, cols)
+	}
 }
 
 // joinMomentsJob turns what columnMomentsJob found into mean and rstd, in float64: Σ (x − mean)² = Σ over blocks of
@@ -212,6 +221,15 @@ type normalizeJob struct {
 
 func (j *normalizeJob) run(e *Engine, worker, from, to int) {
 	v, n, a, b := &e.vector, to-from, from*j.cols, to*j.cols
+	switch {
+	case !allHalf(j.y, j.x):
+	case j.residual.None():
+		v.half.normalize(j.y.bf16[a:b], j.x.bf16[a:b], j.mean, j.factor, j.beta, n, j.cols, j.floor)
+		return
+	case j.residual.Half():
+		v.half.normalizeAdd(j.y.bf16[a:b], j.x.bf16[a:b], j.residual.bf16[a:b], j.mean, j.factor, j.beta, n, j.cols, j.floor)
+		return
+	}
 	y, x := v.room(worker, 0, j.y, a, b), v.open(worker, 1, j.x, a, b)
 	if j.residual.None() {
 		v.normalize(y, x, j.mean, j.factor, j.beta, n, j.cols, j.floor)
@@ -229,33 +247,33 @@ func section(x []float32, from, to int) []float32 {
 	return x[from:to]
 }
 
-func normalizePortable(y, x, mean, factor, beta []float32, rows, cols int, floor float32) {
+func normalizePortable[T storage](y, x []T, mean, factor, beta []float32, rows, cols int, floor float32) {
 	for i := range rows {
 		out := y[i*cols : (i+1)*cols]
 		for j, v := range x[i*cols : (i+1)*cols] {
-			out[j] = max((v-mean[j])*factor[j]+beta[j], floor)
+			out[j] = stored[T](max((value(v)-mean[j])*factor[j]+beta[j], floor))
 		}
 	}
 }
 
-func normalizeAddPortable(y, x, residual, mean, factor, beta []float32, rows, cols int, floor float32) {
+func normalizeAddPortable[T storage](y, x, residual []T, mean, factor, beta []float32, rows, cols int, floor float32) {
 	for i := range rows {
 		out, skip := y[i*cols:(i+1)*cols], residual[i*cols:(i+1)*cols]
 		for j, v := range x[i*cols : (i+1)*cols] {
-			out[j] = max((v-mean[j])*factor[j]+beta[j]+skip[j], floor)
+			out[j] = stored[T](max((value(v)-mean[j])*factor[j]+beta[j]+value(skip[j]), floor))
 		}
 	}
 }
 
 // normGradientSumsPortable overwrites sums and products [cols] with Σ dy and Σ dy·(x − mean)·rstd over rows.
-func normGradientSumsPortable(sums, products, dy, x, mean, rstd []float32, rows, cols int) {
+func normGradientSumsPortable[T storage](sums, products []float32, dy, x []T, mean, rstd []float32, rows, cols int) {
 	clear(sums[:cols])
 	clear(products[:cols])
 	for i := range rows {
 		in := x[i*cols : (i+1)*cols]
 		for j, v := range dy[i*cols : (i+1)*cols] {
-			sums[j] += v
-			products[j] += v * (in[j] - mean[j])
+			sums[j] += value(v)
+			products[j] += value(v) * (value(in[j]) - mean[j])
 		}
 	}
 	for j := range cols {
@@ -263,12 +281,19 @@ func normGradientSumsPortable(sums, products, dy, x, mean, rstd []float32, rows,
 	}
 }
 
+// normGradientSumsReLUPortable sets dz to dy where y > 0 and to 0 elsewhere, and sums up dz as normGradientSums does dy.
+func normGradientSumsReLUPortable[T storage](sums, products []float32, dz, dy, y, x []T, mean, rstd []float32, rows, cols int) {
+	n := rows * cols
+	reluBackwardPortable(dz[:n], dy[:n], y[:n])
+	normGradientSumsPortable(sums, products, dz, x, mean, rstd, rows, cols)
+}
+
 // normGradientApplyPortable sets dx = factor·(dy − meanGradient − (x − mean)·slope).
-func normGradientApplyPortable(dx, dy, x, mean, factor, meanGradient, slope []float32, rows, cols int) {
+func normGradientApplyPortable[T storage](dx, dy, x []T, mean, factor, meanGradient, slope []float32, rows, cols int) {
 	for i := range rows {
 		in, out := x[i*cols:(i+1)*cols], dx[i*cols:(i+1)*cols]
 		for j, v := range dy[i*cols : (i+1)*cols] {
-			out[j] = factor[j] * (v - meanGradient[j] - (in[j]-mean[j])*slope[j])
+			out[j] = stored[T](factor[j] * (value(v) - meanGradient[j] - (value(in[j])-mean[j])*slope[j]))
 		}
 	}
 }

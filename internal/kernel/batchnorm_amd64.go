@@ -14,7 +14,25 @@ func normalizeAddAVX2(y []float32, x []float32, residual []float32, mean []float
 func normGradientSumsAVX2(sums []float32, products []float32, dy []float32, x []float32, mean []float32, rstd []float32, rows int, cols int)
 
 //go:noescape
+func normGradientSumsReLUAVX2(sums []float32, products []float32, dz []float32, dy []float32, y []float32, x []float32, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
 func normGradientApplyAVX2(dx []float32, dy []float32, x []float32, mean []float32, factor []float32, meanGradient []float32, slope []float32, rows int, cols int)
+
+//go:noescape
+func normalizeBFloat16AVX2(y []BFloat16, x []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+
+//go:noescape
+func normalizeAddBFloat16AVX2(y []BFloat16, x []BFloat16, residual []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+
+//go:noescape
+func normGradientSumsBFloat16AVX2(sums []float32, products []float32, dy []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
+func normGradientSumsReLUBFloat16AVX2(sums []float32, products []float32, dz []BFloat16, dy []BFloat16, y []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
+func normGradientApplyBFloat16AVX2(dx []BFloat16, dy []BFloat16, x []BFloat16, mean []float32, factor []float32, meanGradient []float32, slope []float32, rows int, cols int)
 
 //go:noescape
 func normalizeAVX512(y []float32, x []float32, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
@@ -26,4 +44,22 @@ func normalizeAddAVX512(y []float32, x []float32, residual []float32, mean []flo
 func normGradientSumsAVX512(sums []float32, products []float32, dy []float32, x []float32, mean []float32, rstd []float32, rows int, cols int)
 
 //go:noescape
+func normGradientSumsReLUAVX512(sums []float32, products []float32, dz []float32, dy []float32, y []float32, x []float32, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
 func normGradientApplyAVX512(dx []float32, dy []float32, x []float32, mean []float32, factor []float32, meanGradient []float32, slope []float32, rows int, cols int)
+
+//go:noescape
+func normalizeBFloat16AVX512(y []BFloat16, x []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+
+//go:noescape
+func normalizeAddBFloat16AVX512(y []BFloat16, x []BFloat16, residual []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+
+//go:noescape
+func normGradientSumsBFloat16AVX512(sums []float32, products []float32, dy []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
+func normGradientSumsReLUBFloat16AVX512(sums []float32, products []float32, dz []BFloat16, dy []BFloat16, y []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
+func normGradientApplyBFloat16AVX512(dx []BFloat16, dy []BFloat16, x []BFloat16, mean []float32, factor []float32, meanGradient []float32, slope []float32, rows int, cols int)

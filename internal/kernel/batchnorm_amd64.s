@@ -17,15 +17,14 @@ TEXT ·normalizeAVX2(SB), NOSPLIT, $0-140
 	VBROADCASTSS floor+136(FP), Y0
 
 loop1_row:
-	TESTQ DI, DI
-	JLE   loop1_end
-	XORQ  R9, R9
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop2_tail
 
 loop2_whole:
-	MOVQ        R8, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x08
-	JLT         loop2_tail
 	VMOVUPS     (CX)(R9*4), Y1
 	VMOVUPS     (DX)(R9*4), Y2
 	VSUBPS      Y2, Y1, Y1
@@ -35,10 +34,12 @@ loop2_whole:
 	VMAXPS      Y1, Y0, Y1
 	VMOVUPS     Y1, (AX)(R9*4)
 	ADDQ        $0x08, R9
-	JMP         loop2_whole
+	CMPQ        R9, R10
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R10, R10
+	ADDQ        $0x08, R10
+	SUBQ        R9, R10
 	JLE         loop2_done
 	LEAQ        tail_masks<>+32(SB), R11
 	NEGQ        R10
@@ -55,7 +56,7 @@ loop2_tail:
 loop2_done:
 	LEAQ (AX)(R8*4), AX
 	LEAQ (CX)(R8*4), CX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop1_row
 
 loop1_end:
@@ -94,15 +95,14 @@ TEXT ·normalizeAddAVX2(SB), NOSPLIT, $0-164
 	VBROADCASTSS floor+160(FP), Y0
 
 loop1_row:
-	TESTQ R8, R8
-	JLE   loop1_end
-	XORQ  R10, R10
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x08, R11
+	JLT  loop2_tail
 
 loop2_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x08
-	JLT         loop2_tail
 	VMOVUPS     (DX)(R10*4), Y1
 	VMOVUPS     (BX)(R10*4), Y2
 	VSUBPS      Y2, Y1, Y1
@@ -114,10 +114,12 @@ loop2_whole:
 	VMAXPS      Y1, Y0, Y1
 	VMOVUPS     Y1, (CX)(R10*4)
 	ADDQ        $0x08, R10
-	JMP         loop2_whole
+	CMPQ        R10, R11
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x08, R11
+	SUBQ        R10, R11
 	JLE         loop2_done
 	LEAQ        tail_masks<>+32(SB), R12
 	NEGQ        R11
@@ -137,7 +139,7 @@ loop2_done:
 	LEAQ (CX)(R9*4), CX
 	LEAQ (DX)(R9*4), DX
 	LEAQ (AX)(R9*4), AX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -152,103 +154,233 @@ TEXT ·normGradientSumsAVX2(SB), NOSPLIT, $0-160
 	MOVQ   dy_base+48(FP), DX
 	MOVQ   x_base+72(FP), BX
 	MOVQ   mean_base+96(FP), SI
-	MOVQ   rstd_base+120(FP), DI
-	MOVQ   rows+144(FP), R8
-	MOVQ   cols+152(FP), R9
+	MOVQ   rows+144(FP), DI
+	MOVQ   cols+152(FP), R8
 	VXORPS Y0, Y0, Y0
-	XORQ   R10, R10
+	VXORPS Y0, Y0, Y0
+	XORQ   R9, R9
+	MOVQ   R8, R10
+	SUBQ   $0x08, R10
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    R9, R11
-	SUBQ    R10, R11
-	CMPQ    R11, $0x08
-	JLT     loop1_tail
-	VMOVUPS Y0, (AX)(R10*4)
-	VMOVUPS Y0, (CX)(R10*4)
-	ADDQ    $0x08, R10
-	JMP     loop1_whole
+	VMOVUPS Y0, (AX)(R9*4)
+	VMOVUPS Y0, (CX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      R11, R11
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), R12
-	NEGQ       R11
-	VMOVDQU    (R12)(R11*4), Y1
-	VMASKMOVPS Y0, Y1, (AX)(R10*4)
-	VMASKMOVPS Y0, Y1, (CX)(R10*4)
+	LEAQ       tail_masks<>+32(SB), R11
+	NEGQ       R10
+	VMOVDQU    (R11)(R10*4), Y1
+	VMASKMOVPS Y0, Y1, (AX)(R9*4)
+	VMASKMOVPS Y0, Y1, (CX)(R9*4)
 
 loop1_done:
 loop2_row:
-	TESTQ R8, R8
-	JLE   loop2_end
-	XORQ  R10, R10
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop3_tail
 
 loop3_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x08
-	JLT         loop3_tail
-	VMOVUPS     (DX)(R10*4), Y0
-	VMOVUPS     (BX)(R10*4), Y1
-	VMOVUPS     (AX)(R10*4), Y2
-	VMOVUPS     (CX)(R10*4), Y3
+	VMOVUPS     (DX)(R9*4), Y0
+	VMOVUPS     (BX)(R9*4), Y1
+	VMOVUPS     (AX)(R9*4), Y2
+	VMOVUPS     (CX)(R9*4), Y3
 	VADDPS      Y0, Y2, Y2
-	VMOVUPS     Y2, (AX)(R10*4)
-	VMOVUPS     (SI)(R10*4), Y2
+	VMOVUPS     Y2, (AX)(R9*4)
+	VMOVUPS     (SI)(R9*4), Y2
 	VSUBPS      Y2, Y1, Y1
 	VFMADD231PS Y0, Y1, Y3
-	VMOVUPS     Y3, (CX)(R10*4)
-	ADDQ        $0x08, R10
-	JMP         loop3_whole
+	VMOVUPS     Y3, (CX)(R9*4)
+	ADDQ        $0x08, R9
+	CMPQ        R9, R10
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x08, R10
+	SUBQ        R9, R10
 	JLE         loop3_done
-	LEAQ        tail_masks<>+32(SB), R12
-	NEGQ        R11
-	VMOVDQU     (R12)(R11*4), Y0
-	VMASKMOVPS  (DX)(R10*4), Y0, Y1
-	VMASKMOVPS  (BX)(R10*4), Y0, Y2
-	VMASKMOVPS  (AX)(R10*4), Y0, Y3
-	VMASKMOVPS  (CX)(R10*4), Y0, Y4
+	LEAQ        tail_masks<>+32(SB), R11
+	NEGQ        R10
+	VMOVDQU     (R11)(R10*4), Y0
+	VMASKMOVPS  (DX)(R9*4), Y0, Y1
+	VMASKMOVPS  (BX)(R9*4), Y0, Y2
+	VMASKMOVPS  (AX)(R9*4), Y0, Y3
+	VMASKMOVPS  (CX)(R9*4), Y0, Y4
 	VADDPS      Y1, Y3, Y3
-	VMASKMOVPS  Y3, Y0, (AX)(R10*4)
-	VMASKMOVPS  (SI)(R10*4), Y0, Y3
+	VMASKMOVPS  Y3, Y0, (AX)(R9*4)
+	VMASKMOVPS  (SI)(R9*4), Y0, Y3
 	VSUBPS      Y3, Y2, Y2
 	VFMADD231PS Y1, Y2, Y4
-	VMASKMOVPS  Y4, Y0, (CX)(R10*4)
+	VMASKMOVPS  Y4, Y0, (CX)(R9*4)
 
 loop3_done:
-	LEAQ (DX)(R9*4), DX
-	LEAQ (BX)(R9*4), BX
-	DECQ R8
+	LEAQ (DX)(R8*4), DX
+	LEAQ (BX)(R8*4), BX
+	SUBQ $0x01, DI
 	JMP  loop2_row
 
 loop2_end:
-	XORQ AX, AX
+	MOVQ rstd_base+120(FP), AX
+	XORQ DX, DX
+	MOVQ R8, BX
+	SUBQ $0x08, BX
+	JLT  loop4_tail
 
 loop4_whole:
-	MOVQ    R9, DX
-	SUBQ    AX, DX
-	CMPQ    DX, $0x08
-	JLT     loop4_tail
-	VMOVUPS (CX)(AX*4), Y0
-	VMOVUPS (DI)(AX*4), Y1
+	VMOVUPS (CX)(DX*4), Y0
+	VMOVUPS (AX)(DX*4), Y1
 	VMULPS  Y1, Y0, Y0
-	VMOVUPS Y0, (CX)(AX*4)
-	ADDQ    $0x08, AX
-	JMP     loop4_whole
+	VMOVUPS Y0, (CX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, BX
+	JLE     loop4_whole
 
 loop4_tail:
-	TESTQ      DX, DX
+	ADDQ       $0x08, BX
+	SUBQ       DX, BX
 	JLE        loop4_done
-	LEAQ       tail_masks<>+32(SB), BX
-	NEGQ       DX
-	VMOVDQU    (BX)(DX*4), Y0
-	VMASKMOVPS (CX)(AX*4), Y0, Y1
-	VMASKMOVPS (DI)(AX*4), Y0, Y2
+	LEAQ       tail_masks<>+32(SB), SI
+	NEGQ       BX
+	VMOVDQU    (SI)(BX*4), Y0
+	VMASKMOVPS (CX)(DX*4), Y0, Y1
+	VMASKMOVPS (AX)(DX*4), Y0, Y2
 	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(AX*4)
+	VMASKMOVPS Y1, Y0, (CX)(DX*4)
+
+loop4_done:
+	VZEROUPPER
+	RET
+
+// func normGradientSumsReLUAVX2(sums []float32, products []float32, dz []float32, dy []float32, y []float32, x []float32, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·normGradientSumsReLUAVX2(SB), NOSPLIT, $0-208
+	MOVQ   dz_base+48(FP), AX
+	MOVQ   y_base+96(FP), CX
+	MOVQ   sums_base+0(FP), DX
+	MOVQ   products_base+24(FP), BX
+	MOVQ   dy_base+72(FP), SI
+	MOVQ   x_base+120(FP), DI
+	MOVQ   mean_base+144(FP), R8
+	MOVQ   rows+192(FP), R9
+	MOVQ   cols+200(FP), R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   R11, R11
+	MOVQ   R10, R12
+	SUBQ   $0x08, R12
+	JLT    loop1_tail
+
+loop1_whole:
+	VMOVUPS Y1, (DX)(R11*4)
+	VMOVUPS Y1, (BX)(R11*4)
+	ADDQ    $0x08, R11
+	CMPQ    R11, R12
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ       $0x08, R12
+	SUBQ       R11, R12
+	JLE        loop1_done
+	LEAQ       tail_masks<>+32(SB), R13
+	NEGQ       R12
+	VMOVDQU    (R13)(R12*4), Y2
+	VMASKMOVPS Y1, Y2, (DX)(R11*4)
+	VMASKMOVPS Y1, Y2, (BX)(R11*4)
+
+loop1_done:
+loop2_row:
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop3_tail
+
+loop3_whole:
+	VMOVUPS     (SI)(R11*4), Y1
+	VMOVUPS     (DI)(R11*4), Y2
+	VMOVUPS     (DX)(R11*4), Y3
+	VMOVUPS     (BX)(R11*4), Y4
+	VMOVUPS     (CX)(R11*4), Y5
+	VCMPPS      $0x1e, Y0, Y5, Y5
+	VANDPS      Y1, Y5, Y1
+	VADDPS      Y1, Y3, Y3
+	VMOVUPS     Y3, (DX)(R11*4)
+	VMOVUPS     (R8)(R11*4), Y3
+	VSUBPS      Y3, Y2, Y2
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (BX)(R11*4)
+	VMOVUPS     Y1, (AX)(R11*4)
+	ADDQ        $0x08, R11
+	CMPQ        R11, R12
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ        $0x08, R12
+	SUBQ        R11, R12
+	JLE         loop3_done
+	LEAQ        tail_masks<>+32(SB), R13
+	NEGQ        R12
+	VMOVDQU     (R13)(R12*4), Y1
+	VMASKMOVPS  (SI)(R11*4), Y1, Y2
+	VMASKMOVPS  (DI)(R11*4), Y1, Y3
+	VMASKMOVPS  (DX)(R11*4), Y1, Y4
+	VMASKMOVPS  (BX)(R11*4), Y1, Y5
+	VMASKMOVPS  (CX)(R11*4), Y1, Y6
+	VCMPPS      $0x1e, Y0, Y6, Y6
+	VANDPS      Y2, Y6, Y2
+	VADDPS      Y2, Y4, Y4
+	VMASKMOVPS  Y4, Y1, (DX)(R11*4)
+	VMASKMOVPS  (R8)(R11*4), Y1, Y4
+	VSUBPS      Y4, Y3, Y3
+	VFMADD231PS Y2, Y3, Y5
+	VMASKMOVPS  Y5, Y1, (BX)(R11*4)
+	VMASKMOVPS  Y2, Y1, (AX)(R11*4)
+
+loop3_done:
+	LEAQ (SI)(R10*4), SI
+	LEAQ (DI)(R10*4), DI
+	LEAQ (AX)(R10*4), AX
+	LEAQ (CX)(R10*4), CX
+	SUBQ $0x01, R9
+	JMP  loop2_row
+
+loop2_end:
+	MOVQ rstd_base+168(FP), AX
+	XORQ CX, CX
+	MOVQ R10, DX
+	SUBQ $0x08, DX
+	JLT  loop4_tail
+
+loop4_whole:
+	VMOVUPS (BX)(CX*4), Y0
+	VMOVUPS (AX)(CX*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (BX)(CX*4)
+	ADDQ    $0x08, CX
+	CMPQ    CX, DX
+	JLE     loop4_whole
+
+loop4_tail:
+	ADDQ       $0x08, DX
+	SUBQ       CX, DX
+	JLE        loop4_done
+	LEAQ       tail_masks<>+32(SB), SI
+	NEGQ       DX
+	VMOVDQU    (SI)(DX*4), Y0
+	VMASKMOVPS (BX)(CX*4), Y0, Y1
+	VMASKMOVPS (AX)(CX*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (BX)(CX*4)
 
 loop4_done:
 	VZEROUPPER
@@ -268,15 +400,14 @@ TEXT ·normGradientApplyAVX2(SB), NOSPLIT, $0-184
 	MOVQ cols+176(FP), R10
 
 loop1_row:
-	TESTQ R9, R9
-	JLE   loop1_end
-	XORQ  R11, R11
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop2_tail
 
 loop2_whole:
-	MOVQ         R10, R12
-	SUBQ         R11, R12
-	CMPQ         R12, $0x08
-	JLT          loop2_tail
 	VMOVUPS      (CX)(R11*4), Y0
 	VMOVUPS      (DX)(R11*4), Y1
 	VMOVUPS      (BX)(R11*4), Y2
@@ -289,10 +420,12 @@ loop2_whole:
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)(R11*4)
 	ADDQ         $0x08, R11
-	JMP          loop2_whole
+	CMPQ         R11, R12
+	JLE          loop2_whole
 
 loop2_tail:
-	TESTQ        R12, R12
+	ADDQ         $0x08, R12
+	SUBQ         R11, R12
 	JLE          loop2_done
 	LEAQ         tail_masks<>+32(SB), R13
 	NEGQ         R12
@@ -313,7 +446,780 @@ loop2_done:
 	LEAQ (AX)(R10*4), AX
 	LEAQ (CX)(R10*4), CX
 	LEAQ (DX)(R10*4), DX
-	DECQ R9
+	SUBQ $0x01, R9
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func normalizeBFloat16AVX2(y []BFloat16, x []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalizeBFloat16AVX2(SB), NOSPLIT, $32-140
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         mean_base+48(FP), DX
+	MOVQ         factor_base+72(FP), BX
+	MOVQ         beta_base+96(FP), SI
+	MOVQ         rows+120(FP), DI
+	MOVQ         cols+128(FP), R8
+	VBROADCASTSS floor+136(FP), Y0
+
+loop1_row:
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (CX)(R9*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VMOVUPS     (DX)(R9*4), Y2
+	VSUBPS      Y2, Y1, Y1
+	VMOVUPS     (SI)(R9*4), Y2
+	VMOVUPS     (BX)(R9*4), Y3
+	VFMADD213PS Y2, Y3, Y1
+	VMAXPS      Y1, Y0, Y1
+	VCMPPS      $0x03, Y1, Y1, Y2
+	VPSRLD      $0x10, Y1, Y3
+	VANDPS      all_00000001<>+0(SB), Y3, Y3
+	VPADDD      all_00007fff<>+0(SB), Y1, Y4
+	VPADDD      Y3, Y4, Y4
+	VPOR        all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS   Y2, Y1, Y4, Y4
+	VPSRLD      $0x10, Y4, Y4
+	VPACKUSDW   Y4, Y4, Y4
+	VPERMQ      $0x08, Y4, Y4
+	VMOVDQU     X4, (AX)(R9*2)
+	ADDQ        $0x08, R9
+	CMPQ        R9, R10
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ    $0x08, R10
+	SUBQ    R9, R10
+	JLE     loop2_done
+	LEAQ    tail_masks<>+32(SB), R11
+	NEGQ    R10
+	VMOVDQU (R11)(R10*4), Y1
+	NEGQ    R10
+	VXORPS  Y2, Y2, Y2
+	VMOVDQU X2, (SP)
+	LEAQ    (CX)(R9*2), R11
+	MOVQ    R10, R12
+
+loop3_row:
+	CMPQ    R12, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(R11)(R12*2), R13
+	MOVW    R13, -2(SP)(R12*2)
+	SUBQ    $0x01, R12
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD   (SP), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VMASKMOVPS  (DX)(R9*4), Y1, Y3
+	VSUBPS      Y3, Y2, Y2
+	VMASKMOVPS  (SI)(R9*4), Y1, Y3
+	VMASKMOVPS  (BX)(R9*4), Y1, Y1
+	VFMADD213PS Y3, Y1, Y2
+	VMAXPS      Y2, Y0, Y2
+	VCMPPS      $0x03, Y2, Y2, Y1
+	VPSRLD      $0x10, Y2, Y3
+	VANDPS      all_00000001<>+0(SB), Y3, Y3
+	VPADDD      all_00007fff<>+0(SB), Y2, Y4
+	VPADDD      Y3, Y4, Y4
+	VPOR        all_00400000<>+0(SB), Y2, Y2
+	VBLENDVPS   Y1, Y2, Y4, Y4
+	VPSRLD      $0x10, Y4, Y4
+	VPACKUSDW   Y4, Y4, Y4
+	VPERMQ      $0x08, Y4, Y4
+	VMOVDQU     X4, 16(SP)
+	LEAQ        (AX)(R9*2), R9
+
+loop4_row:
+	CMPQ    R10, $0x01
+	JLT     loop4_end
+	MOVWLZX 14(SP)(R10*2), R11
+	MOVW    R11, -2(R9)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop4_row
+
+loop4_end:
+loop2_done:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	SUBQ $0x01, DI
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+DATA all_00007fff<>+0(SB)/4, $0x00007fff
+DATA all_00007fff<>+4(SB)/4, $0x00007fff
+DATA all_00007fff<>+8(SB)/4, $0x00007fff
+DATA all_00007fff<>+12(SB)/4, $0x00007fff
+DATA all_00007fff<>+16(SB)/4, $0x00007fff
+DATA all_00007fff<>+20(SB)/4, $0x00007fff
+DATA all_00007fff<>+24(SB)/4, $0x00007fff
+DATA all_00007fff<>+28(SB)/4, $0x00007fff
+DATA all_00007fff<>+32(SB)/4, $0x00007fff
+DATA all_00007fff<>+36(SB)/4, $0x00007fff
+DATA all_00007fff<>+40(SB)/4, $0x00007fff
+DATA all_00007fff<>+44(SB)/4, $0x00007fff
+DATA all_00007fff<>+48(SB)/4, $0x00007fff
+DATA all_00007fff<>+52(SB)/4, $0x00007fff
+DATA all_00007fff<>+56(SB)/4, $0x00007fff
+DATA all_00007fff<>+60(SB)/4, $0x00007fff
+GLOBL all_00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA all_00000001<>+0(SB)/4, $0x00000001
+DATA all_00000001<>+4(SB)/4, $0x00000001
+DATA all_00000001<>+8(SB)/4, $0x00000001
+DATA all_00000001<>+12(SB)/4, $0x00000001
+DATA all_00000001<>+16(SB)/4, $0x00000001
+DATA all_00000001<>+20(SB)/4, $0x00000001
+DATA all_00000001<>+24(SB)/4, $0x00000001
+DATA all_00000001<>+28(SB)/4, $0x00000001
+DATA all_00000001<>+32(SB)/4, $0x00000001
+DATA all_00000001<>+36(SB)/4, $0x00000001
+DATA all_00000001<>+40(SB)/4, $0x00000001
+DATA all_00000001<>+44(SB)/4, $0x00000001
+DATA all_00000001<>+48(SB)/4, $0x00000001
+DATA all_00000001<>+52(SB)/4, $0x00000001
+DATA all_00000001<>+56(SB)/4, $0x00000001
+DATA all_00000001<>+60(SB)/4, $0x00000001
+GLOBL all_00000001<>(SB), RODATA|NOPTR, $64
+
+DATA all_00400000<>+0(SB)/4, $0x00400000
+DATA all_00400000<>+4(SB)/4, $0x00400000
+DATA all_00400000<>+8(SB)/4, $0x00400000
+DATA all_00400000<>+12(SB)/4, $0x00400000
+DATA all_00400000<>+16(SB)/4, $0x00400000
+DATA all_00400000<>+20(SB)/4, $0x00400000
+DATA all_00400000<>+24(SB)/4, $0x00400000
+DATA all_00400000<>+28(SB)/4, $0x00400000
+DATA all_00400000<>+32(SB)/4, $0x00400000
+DATA all_00400000<>+36(SB)/4, $0x00400000
+DATA all_00400000<>+40(SB)/4, $0x00400000
+DATA all_00400000<>+44(SB)/4, $0x00400000
+DATA all_00400000<>+48(SB)/4, $0x00400000
+DATA all_00400000<>+52(SB)/4, $0x00400000
+DATA all_00400000<>+56(SB)/4, $0x00400000
+DATA all_00400000<>+60(SB)/4, $0x00400000
+GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
+
+// func normalizeAddBFloat16AVX2(y []BFloat16, x []BFloat16, residual []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalizeAddBFloat16AVX2(SB), NOSPLIT, $48-164
+	MOVQ         residual_base+48(FP), AX
+	MOVQ         y_base+0(FP), CX
+	MOVQ         x_base+24(FP), DX
+	MOVQ         mean_base+72(FP), BX
+	MOVQ         factor_base+96(FP), SI
+	MOVQ         beta_base+120(FP), DI
+	MOVQ         rows+144(FP), R8
+	MOVQ         cols+152(FP), R9
+	VBROADCASTSS floor+160(FP), Y0
+
+loop1_row:
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x08, R11
+	JLT  loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (DX)(R10*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VMOVUPS     (BX)(R10*4), Y2
+	VSUBPS      Y2, Y1, Y1
+	VMOVUPS     (DI)(R10*4), Y2
+	VMOVUPS     (SI)(R10*4), Y3
+	VFMADD213PS Y2, Y3, Y1
+	VPMOVZXWD   (AX)(R10*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VADDPS      Y2, Y1, Y1
+	VMAXPS      Y1, Y0, Y1
+	VCMPPS      $0x03, Y1, Y1, Y2
+	VPSRLD      $0x10, Y1, Y3
+	VANDPS      all_00000001<>+0(SB), Y3, Y3
+	VPADDD      all_00007fff<>+0(SB), Y1, Y4
+	VPADDD      Y3, Y4, Y4
+	VPOR        all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS   Y2, Y1, Y4, Y4
+	VPSRLD      $0x10, Y4, Y4
+	VPACKUSDW   Y4, Y4, Y4
+	VPERMQ      $0x08, Y4, Y4
+	VMOVDQU     X4, (CX)(R10*2)
+	ADDQ        $0x08, R10
+	CMPQ        R10, R11
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop2_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y1
+	NEGQ    R11
+	VXORPS  Y2, Y2, Y2
+	VMOVDQU X2, (SP)
+	LEAQ    (DX)(R10*2), R12
+	MOVQ    R11, R13
+
+loop3_row:
+	CMPQ    R13, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, -2(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD   (SP), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VMASKMOVPS  (BX)(R10*4), Y1, Y3
+	VSUBPS      Y3, Y2, Y2
+	VMASKMOVPS  (DI)(R10*4), Y1, Y3
+	VMASKMOVPS  (SI)(R10*4), Y1, Y1
+	VFMADD213PS Y3, Y1, Y2
+	VXORPS      Y1, Y1, Y1
+	VMOVDQU     X1, 16(SP)
+	LEAQ        (AX)(R10*2), R12
+	MOVQ        R11, R13
+
+loop4_row:
+	CMPQ    R13, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 14(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD 16(SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VADDPS    Y1, Y2, Y2
+	VMAXPS    Y2, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y1
+	VPSRLD    $0x10, Y2, Y3
+	VANDPS    all_00000001<>+0(SB), Y3, Y3
+	VPADDD    all_00007fff<>+0(SB), Y2, Y4
+	VPADDD    Y3, Y4, Y4
+	VPOR      all_00400000<>+0(SB), Y2, Y2
+	VBLENDVPS Y1, Y2, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VPACKUSDW Y4, Y4, Y4
+	VPERMQ    $0x08, Y4, Y4
+	VMOVDQU   X4, 32(SP)
+	LEAQ      (CX)(R10*2), R10
+
+loop5_row:
+	CMPQ    R11, $0x01
+	JLT     loop5_end
+	MOVWLZX 30(SP)(R11*2), R12
+	MOVW    R12, -2(R10)(R11*2)
+	SUBQ    $0x01, R11
+	JMP     loop5_row
+
+loop5_end:
+loop2_done:
+	LEAQ (CX)(R9*2), CX
+	LEAQ (DX)(R9*2), DX
+	LEAQ (AX)(R9*2), AX
+	SUBQ $0x01, R8
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func normGradientSumsBFloat16AVX2(sums []float32, products []float32, dy []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normGradientSumsBFloat16AVX2(SB), NOSPLIT, $32-160
+	MOVQ   sums_base+0(FP), AX
+	MOVQ   products_base+24(FP), CX
+	MOVQ   dy_base+48(FP), DX
+	MOVQ   x_base+72(FP), BX
+	MOVQ   mean_base+96(FP), SI
+	MOVQ   rows+144(FP), DI
+	MOVQ   cols+152(FP), R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y0, Y0, Y0
+	XORQ   R9, R9
+	MOVQ   R8, R10
+	SUBQ   $0x08, R10
+	JLT    loop1_tail
+
+loop1_whole:
+	VMOVUPS Y0, (AX)(R9*4)
+	VMOVUPS Y0, (CX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
+	JLE        loop1_done
+	LEAQ       tail_masks<>+32(SB), R11
+	NEGQ       R10
+	VMOVDQU    (R11)(R10*4), Y1
+	NEGQ       R10
+	VMASKMOVPS Y0, Y1, (AX)(R9*4)
+	VMASKMOVPS Y0, Y1, (CX)(R9*4)
+
+loop1_done:
+loop2_row:
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x08, R10
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD   (DX)(R9*2), Y0
+	VPSLLD      $0x10, Y0, Y0
+	VPMOVZXWD   (BX)(R9*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VMOVUPS     (AX)(R9*4), Y2
+	VMOVUPS     (CX)(R9*4), Y3
+	VADDPS      Y0, Y2, Y2
+	VMOVUPS     Y2, (AX)(R9*4)
+	VMOVUPS     (SI)(R9*4), Y2
+	VSUBPS      Y2, Y1, Y1
+	VFMADD231PS Y0, Y1, Y3
+	VMOVUPS     Y3, (CX)(R9*4)
+	ADDQ        $0x08, R9
+	CMPQ        R9, R10
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ    $0x08, R10
+	SUBQ    R9, R10
+	JLE     loop3_done
+	LEAQ    tail_masks<>+32(SB), R11
+	NEGQ    R10
+	VMOVDQU (R11)(R10*4), Y0
+	NEGQ    R10
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (DX)(R9*2), R11
+	MOVQ    R10, R12
+
+loop4_row:
+	CMPQ    R12, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R11)(R12*2), R13
+	MOVW    R13, -2(SP)(R12*2)
+	SUBQ    $0x01, R12
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, 16(SP)
+	LEAQ      (BX)(R9*2), R11
+
+loop5_row:
+	CMPQ    R10, $0x01
+	JLT     loop5_end
+	MOVWLZX -2(R11)(R10*2), R12
+	MOVW    R12, 14(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop5_row
+
+loop5_end:
+	VPMOVZXWD   16(SP), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VMASKMOVPS  (AX)(R9*4), Y0, Y3
+	VMASKMOVPS  (CX)(R9*4), Y0, Y4
+	VADDPS      Y1, Y3, Y3
+	VMASKMOVPS  Y3, Y0, (AX)(R9*4)
+	VMASKMOVPS  (SI)(R9*4), Y0, Y3
+	VSUBPS      Y3, Y2, Y2
+	VFMADD231PS Y1, Y2, Y4
+	VMASKMOVPS  Y4, Y0, (CX)(R9*4)
+
+loop3_done:
+	LEAQ (DX)(R8*2), DX
+	LEAQ (BX)(R8*2), BX
+	SUBQ $0x01, DI
+	JMP  loop2_row
+
+loop2_end:
+	MOVQ rstd_base+120(FP), AX
+	XORQ DX, DX
+	MOVQ R8, BX
+	SUBQ $0x08, BX
+	JLT  loop6_tail
+
+loop6_whole:
+	VMOVUPS (CX)(DX*4), Y0
+	VMOVUPS (AX)(DX*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, BX
+	JLE     loop6_whole
+
+loop6_tail:
+	ADDQ       $0x08, BX
+	SUBQ       DX, BX
+	JLE        loop6_done
+	LEAQ       tail_masks<>+32(SB), SI
+	NEGQ       BX
+	VMOVDQU    (SI)(BX*4), Y0
+	NEGQ       BX
+	VMASKMOVPS (CX)(DX*4), Y0, Y1
+	VMASKMOVPS (AX)(DX*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)(DX*4)
+
+loop6_done:
+	VZEROUPPER
+	RET
+
+// func normGradientSumsReLUBFloat16AVX2(sums []float32, products []float32, dz []BFloat16, dy []BFloat16, y []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normGradientSumsReLUBFloat16AVX2(SB), NOSPLIT, $64-208
+	MOVQ   dz_base+48(FP), AX
+	MOVQ   y_base+96(FP), CX
+	MOVQ   sums_base+0(FP), DX
+	MOVQ   products_base+24(FP), BX
+	MOVQ   dy_base+72(FP), SI
+	MOVQ   x_base+120(FP), DI
+	MOVQ   mean_base+144(FP), R8
+	MOVQ   rows+192(FP), R9
+	MOVQ   cols+200(FP), R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   R11, R11
+	MOVQ   R10, R12
+	SUBQ   $0x08, R12
+	JLT    loop1_tail
+
+loop1_whole:
+	VMOVUPS Y1, (DX)(R11*4)
+	VMOVUPS Y1, (BX)(R11*4)
+	ADDQ    $0x08, R11
+	CMPQ    R11, R12
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ       $0x08, R12
+	SUBQ       R11, R12
+	JLE        loop1_done
+	LEAQ       tail_masks<>+32(SB), R13
+	NEGQ       R12
+	VMOVDQU    (R13)(R12*4), Y2
+	NEGQ       R12
+	VMASKMOVPS Y1, Y2, (DX)(R11*4)
+	VMASKMOVPS Y1, Y2, (BX)(R11*4)
+
+loop1_done:
+loop2_row:
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD   (SI)(R11*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VPMOVZXWD   (DI)(R11*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VMOVUPS     (DX)(R11*4), Y3
+	VMOVUPS     (BX)(R11*4), Y4
+	VPMOVZXWD   (CX)(R11*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VCMPPS      $0x1e, Y0, Y5, Y5
+	VANDPS      Y1, Y5, Y1
+	VADDPS      Y1, Y3, Y3
+	VMOVUPS     Y3, (DX)(R11*4)
+	VMOVUPS     (R8)(R11*4), Y3
+	VSUBPS      Y3, Y2, Y2
+	VFMADD231PS Y1, Y2, Y4
+	VMOVUPS     Y4, (BX)(R11*4)
+	VCMPPS      $0x03, Y1, Y1, Y2
+	VPSRLD      $0x10, Y1, Y3
+	VANDPS      all_00000001<>+0(SB), Y3, Y3
+	VPADDD      all_00007fff<>+0(SB), Y1, Y4
+	VPADDD      Y3, Y4, Y4
+	VPOR        all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS   Y2, Y1, Y4, Y4
+	VPSRLD      $0x10, Y4, Y4
+	VPACKUSDW   Y4, Y4, Y4
+	VPERMQ      $0x08, Y4, Y4
+	VMOVDQU     X4, (AX)(R11*2)
+	ADDQ        $0x08, R11
+	CMPQ        R11, R12
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ    $0x08, R12
+	SUBQ    R11, R12
+	JLE     loop3_done
+	LEAQ    tail_masks<>+32(SB), R13
+	NEGQ    R12
+	VMOVDQU (R13)(R12*4), Y1
+	NEGQ    R12
+	VXORPS  Y2, Y2, Y2
+	VMOVDQU X2, (SP)
+	LEAQ    (SI)(R11*2), R13
+	MOVQ    R12, R14
+
+loop4_row:
+	CMPQ    R14, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R13)(R14*2), R15
+	MOVW    R15, -2(SP)(R14*2)
+	SUBQ    $0x01, R14
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, 16(SP)
+	LEAQ      (DI)(R11*2), R13
+	MOVQ      R12, R14
+
+loop5_row:
+	CMPQ    R14, $0x01
+	JLT     loop5_end
+	MOVWLZX -2(R13)(R14*2), R15
+	MOVW    R15, 14(SP)(R14*2)
+	SUBQ    $0x01, R14
+	JMP     loop5_row
+
+loop5_end:
+	VPMOVZXWD  16(SP), Y3
+	VPSLLD     $0x10, Y3, Y3
+	VMASKMOVPS (DX)(R11*4), Y1, Y4
+	VMASKMOVPS (BX)(R11*4), Y1, Y5
+	VXORPS     Y6, Y6, Y6
+	VMOVDQU    X6, 32(SP)
+	LEAQ       (CX)(R11*2), R13
+	MOVQ       R12, R14
+
+loop6_row:
+	CMPQ    R14, $0x01
+	JLT     loop6_end
+	MOVWLZX -2(R13)(R14*2), R15
+	MOVW    R15, 30(SP)(R14*2)
+	SUBQ    $0x01, R14
+	JMP     loop6_row
+
+loop6_end:
+	VPMOVZXWD   32(SP), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VCMPPS      $0x1e, Y0, Y6, Y6
+	VANDPS      Y2, Y6, Y2
+	VADDPS      Y2, Y4, Y4
+	VMASKMOVPS  Y4, Y1, (DX)(R11*4)
+	VMASKMOVPS  (R8)(R11*4), Y1, Y4
+	VSUBPS      Y4, Y3, Y3
+	VFMADD231PS Y2, Y3, Y5
+	VMASKMOVPS  Y5, Y1, (BX)(R11*4)
+	VCMPPS      $0x03, Y2, Y2, Y1
+	VPSRLD      $0x10, Y2, Y3
+	VANDPS      all_00000001<>+0(SB), Y3, Y3
+	VPADDD      all_00007fff<>+0(SB), Y2, Y4
+	VPADDD      Y3, Y4, Y4
+	VPOR        all_00400000<>+0(SB), Y2, Y2
+	VBLENDVPS   Y1, Y2, Y4, Y4
+	VPSRLD      $0x10, Y4, Y4
+	VPACKUSDW   Y4, Y4, Y4
+	VPERMQ      $0x08, Y4, Y4
+	VMOVDQU     X4, 48(SP)
+	LEAQ        (AX)(R11*2), R11
+
+loop7_row:
+	CMPQ    R12, $0x01
+	JLT     loop7_end
+	MOVWLZX 46(SP)(R12*2), R13
+	MOVW    R13, -2(R11)(R12*2)
+	SUBQ    $0x01, R12
+	JMP     loop7_row
+
+loop7_end:
+loop3_done:
+	LEAQ (SI)(R10*2), SI
+	LEAQ (DI)(R10*2), DI
+	LEAQ (AX)(R10*2), AX
+	LEAQ (CX)(R10*2), CX
+	SUBQ $0x01, R9
+	JMP  loop2_row
+
+loop2_end:
+	MOVQ rstd_base+168(FP), AX
+	XORQ CX, CX
+	MOVQ R10, DX
+	SUBQ $0x08, DX
+	JLT  loop8_tail
+
+loop8_whole:
+	VMOVUPS (BX)(CX*4), Y0
+	VMOVUPS (AX)(CX*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (BX)(CX*4)
+	ADDQ    $0x08, CX
+	CMPQ    CX, DX
+	JLE     loop8_whole
+
+loop8_tail:
+	ADDQ       $0x08, DX
+	SUBQ       CX, DX
+	JLE        loop8_done
+	LEAQ       tail_masks<>+32(SB), SI
+	NEGQ       DX
+	VMOVDQU    (SI)(DX*4), Y0
+	NEGQ       DX
+	VMASKMOVPS (BX)(CX*4), Y0, Y1
+	VMASKMOVPS (AX)(CX*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (BX)(CX*4)
+
+loop8_done:
+	VZEROUPPER
+	RET
+
+// func normGradientApplyBFloat16AVX2(dx []BFloat16, dy []BFloat16, x []BFloat16, mean []float32, factor []float32, meanGradient []float32, slope []float32, rows int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normGradientApplyBFloat16AVX2(SB), NOSPLIT, $48-184
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ x_base+48(FP), DX
+	MOVQ mean_base+72(FP), BX
+	MOVQ factor_base+96(FP), SI
+	MOVQ meanGradient_base+120(FP), DI
+	MOVQ slope_base+144(FP), R8
+	MOVQ rows+168(FP), R9
+	MOVQ cols+176(FP), R10
+
+loop1_row:
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x08, R12
+	JLT  loop2_tail
+
+loop2_whole:
+	VPMOVZXWD    (CX)(R11*2), Y0
+	VPSLLD       $0x10, Y0, Y0
+	VPMOVZXWD    (DX)(R11*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	VMOVUPS      (BX)(R11*4), Y2
+	VSUBPS       Y2, Y1, Y1
+	VMOVUPS      (DI)(R11*4), Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      (R8)(R11*4), Y2
+	VFNMADD231PS Y2, Y1, Y0
+	VMOVUPS      (SI)(R11*4), Y1
+	VMULPS       Y1, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y1
+	VPSRLD       $0x10, Y0, Y2
+	VANDPS       all_00000001<>+0(SB), Y2, Y2
+	VPADDD       all_00007fff<>+0(SB), Y0, Y3
+	VPADDD       Y2, Y3, Y3
+	VPOR         all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS    Y1, Y0, Y3, Y3
+	VPSRLD       $0x10, Y3, Y3
+	VPACKUSDW    Y3, Y3, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VMOVDQU      X3, (AX)(R11*2)
+	ADDQ         $0x08, R11
+	CMPQ         R11, R12
+	JLE          loop2_whole
+
+loop2_tail:
+	ADDQ    $0x08, R12
+	SUBQ    R11, R12
+	JLE     loop2_done
+	LEAQ    tail_masks<>+32(SB), R13
+	NEGQ    R12
+	VMOVDQU (R13)(R12*4), Y0
+	NEGQ    R12
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (CX)(R11*2), R13
+	MOVQ    R12, R14
+
+loop3_row:
+	CMPQ    R14, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(R13)(R14*2), R15
+	MOVW    R15, -2(SP)(R14*2)
+	SUBQ    $0x01, R14
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, 16(SP)
+	LEAQ      (DX)(R11*2), R13
+	MOVQ      R12, R14
+
+loop4_row:
+	CMPQ    R14, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R13)(R14*2), R15
+	MOVW    R15, 14(SP)(R14*2)
+	SUBQ    $0x01, R14
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD    16(SP), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VMASKMOVPS   (BX)(R11*4), Y0, Y3
+	VSUBPS       Y3, Y2, Y2
+	VMASKMOVPS   (DI)(R11*4), Y0, Y3
+	VSUBPS       Y3, Y1, Y1
+	VMASKMOVPS   (R8)(R11*4), Y0, Y3
+	VFNMADD231PS Y3, Y2, Y1
+	VMASKMOVPS   (SI)(R11*4), Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VCMPPS       $0x03, Y1, Y1, Y0
+	VPSRLD       $0x10, Y1, Y2
+	VANDPS       all_00000001<>+0(SB), Y2, Y2
+	VPADDD       all_00007fff<>+0(SB), Y1, Y3
+	VPADDD       Y2, Y3, Y3
+	VPOR         all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y0, Y1, Y3, Y3
+	VPSRLD       $0x10, Y3, Y3
+	VPACKUSDW    Y3, Y3, Y3
+	VPERMQ       $0x08, Y3, Y3
+	VMOVDQU      X3, 32(SP)
+	LEAQ         (AX)(R11*2), R11
+
+loop5_row:
+	CMPQ    R12, $0x01
+	JLT     loop5_end
+	MOVWLZX 30(SP)(R12*2), R13
+	MOVW    R13, -2(R11)(R12*2)
+	SUBQ    $0x01, R12
+	JMP     loop5_row
+
+loop5_end:
+loop2_done:
+	LEAQ (AX)(R10*2), AX
+	LEAQ (CX)(R10*2), CX
+	LEAQ (DX)(R10*2), DX
+	SUBQ $0x01, R9
 	JMP  loop1_row
 
 loop1_end:
@@ -333,15 +1239,14 @@ TEXT ·normalizeAVX512(SB), NOSPLIT, $0-140
 	VBROADCASTSS floor+136(FP), Z0
 
 loop1_row:
-	TESTQ DI, DI
-	JLE   loop1_end
-	XORQ  R9, R9
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop2_tail
 
 loop2_whole:
-	MOVQ        R8, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x10
-	JLT         loop2_tail
 	VMOVUPS     (CX)(R9*4), Z1
 	VMOVUPS     (DX)(R9*4), Z2
 	VSUBPS      Z2, Z1, Z1
@@ -351,10 +1256,12 @@ loop2_whole:
 	VMAXPS      Z1, Z0, Z1
 	VMOVUPS     Z1, (AX)(R9*4)
 	ADDQ        $0x10, R9
-	JMP         loop2_whole
+	CMPQ        R9, R10
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R10, R10
+	ADDQ        $0x10, R10
+	SUBQ        R9, R10
 	JLE         loop2_done
 	MOVL        $0xffffffff, R11
 	BZHIL       R10, R11, R11
@@ -371,7 +1278,7 @@ loop2_tail:
 loop2_done:
 	LEAQ (AX)(R8*4), AX
 	LEAQ (CX)(R8*4), CX
-	DECQ DI
+	SUBQ $0x01, DI
 	JMP  loop1_row
 
 loop1_end:
@@ -392,15 +1299,14 @@ TEXT ·normalizeAddAVX512(SB), NOSPLIT, $0-164
 	VBROADCASTSS floor+160(FP), Z0
 
 loop1_row:
-	TESTQ R8, R8
-	JLE   loop1_end
-	XORQ  R10, R10
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x10, R11
+	JLT  loop2_tail
 
 loop2_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x10
-	JLT         loop2_tail
 	VMOVUPS     (DX)(R10*4), Z1
 	VMOVUPS     (BX)(R10*4), Z2
 	VSUBPS      Z2, Z1, Z1
@@ -412,10 +1318,12 @@ loop2_whole:
 	VMAXPS      Z1, Z0, Z1
 	VMOVUPS     Z1, (CX)(R10*4)
 	ADDQ        $0x10, R10
-	JMP         loop2_whole
+	CMPQ        R10, R11
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
 	JLE         loop2_done
 	MOVL        $0xffffffff, R12
 	BZHIL       R11, R12, R12
@@ -435,7 +1343,7 @@ loop2_done:
 	LEAQ (CX)(R9*4), CX
 	LEAQ (DX)(R9*4), DX
 	LEAQ (AX)(R9*4), AX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -450,103 +1358,233 @@ TEXT ·normGradientSumsAVX512(SB), NOSPLIT, $0-160
 	MOVQ   dy_base+48(FP), DX
 	MOVQ   x_base+72(FP), BX
 	MOVQ   mean_base+96(FP), SI
-	MOVQ   rstd_base+120(FP), DI
-	MOVQ   rows+144(FP), R8
-	MOVQ   cols+152(FP), R9
+	MOVQ   rows+144(FP), DI
+	MOVQ   cols+152(FP), R8
 	VPXORD Z0, Z0, Z0
-	XORQ   R10, R10
+	VPXORD Z1, Z1, Z1
+	XORQ   R9, R9
+	MOVQ   R8, R10
+	SUBQ   $0x10, R10
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    R9, R11
-	SUBQ    R10, R11
-	CMPQ    R11, $0x10
-	JLT     loop1_tail
-	VMOVUPS Z0, (AX)(R10*4)
-	VMOVUPS Z0, (CX)(R10*4)
-	ADDQ    $0x10, R10
-	JMP     loop1_whole
+	VMOVUPS Z1, (AX)(R9*4)
+	VMOVUPS Z1, (CX)(R9*4)
+	ADDQ    $0x10, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ   R11, R11
+	ADDQ    $0x10, R10
+	SUBQ    R9, R10
 	JLE     loop1_done
-	MOVL    $0xffffffff, R12
-	BZHIL   R11, R12, R12
-	KMOVW   R12, K1
-	VMOVUPS Z0, K1, (AX)(R10*4)
-	VMOVUPS Z0, K1, (CX)(R10*4)
+	MOVL    $0xffffffff, R11
+	BZHIL   R10, R11, R11
+	KMOVW   R11, K1
+	VMOVUPS Z1, K1, (AX)(R9*4)
+	VMOVUPS Z1, K1, (CX)(R9*4)
 
 loop1_done:
 loop2_row:
-	TESTQ R8, R8
-	JLE   loop2_end
-	XORQ  R10, R10
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop3_tail
 
 loop3_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x10
-	JLT         loop3_tail
-	VMOVUPS     (DX)(R10*4), Z0
-	VMOVUPS     (BX)(R10*4), Z1
-	VMOVUPS     (AX)(R10*4), Z2
-	VMOVUPS     (CX)(R10*4), Z3
+	VMOVUPS     (DX)(R9*4), Z0
+	VMOVUPS     (BX)(R9*4), Z1
+	VMOVUPS     (AX)(R9*4), Z2
+	VMOVUPS     (CX)(R9*4), Z3
 	VADDPS      Z0, Z2, Z2
-	VMOVUPS     Z2, (AX)(R10*4)
-	VMOVUPS     (SI)(R10*4), Z2
+	VMOVUPS     Z2, (AX)(R9*4)
+	VMOVUPS     (SI)(R9*4), Z2
 	VSUBPS      Z2, Z1, Z1
 	VFMADD231PS Z0, Z1, Z3
-	VMOVUPS     Z3, (CX)(R10*4)
-	ADDQ        $0x10, R10
-	JMP         loop3_whole
+	VMOVUPS     Z3, (CX)(R9*4)
+	ADDQ        $0x10, R9
+	CMPQ        R9, R10
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x10, R10
+	SUBQ        R9, R10
 	JLE         loop3_done
-	MOVL        $0xffffffff, R12
-	BZHIL       R11, R12, R12
-	KMOVW       R12, K1
-	VMOVUPS.Z   (DX)(R10*4), K1, Z0
-	VMOVUPS.Z   (BX)(R10*4), K1, Z1
-	VMOVUPS.Z   (AX)(R10*4), K1, Z2
-	VMOVUPS.Z   (CX)(R10*4), K1, Z3
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS.Z   (DX)(R9*4), K1, Z0
+	VMOVUPS.Z   (BX)(R9*4), K1, Z1
+	VMOVUPS.Z   (AX)(R9*4), K1, Z2
+	VMOVUPS.Z   (CX)(R9*4), K1, Z3
 	VADDPS      Z0, Z2, Z2
-	VMOVUPS     Z2, K1, (AX)(R10*4)
-	VMOVUPS.Z   (SI)(R10*4), K1, Z2
+	VMOVUPS     Z2, K1, (AX)(R9*4)
+	VMOVUPS.Z   (SI)(R9*4), K1, Z2
 	VSUBPS      Z2, Z1, Z1
 	VFMADD231PS Z0, Z1, Z3
-	VMOVUPS     Z3, K1, (CX)(R10*4)
+	VMOVUPS     Z3, K1, (CX)(R9*4)
 
 loop3_done:
-	LEAQ (DX)(R9*4), DX
-	LEAQ (BX)(R9*4), BX
-	DECQ R8
+	LEAQ (DX)(R8*4), DX
+	LEAQ (BX)(R8*4), BX
+	SUBQ $0x01, DI
 	JMP  loop2_row
 
 loop2_end:
-	XORQ AX, AX
+	MOVQ rstd_base+120(FP), AX
+	XORQ DX, DX
+	MOVQ R8, BX
+	SUBQ $0x10, BX
+	JLT  loop4_tail
 
 loop4_whole:
-	MOVQ    R9, DX
-	SUBQ    AX, DX
-	CMPQ    DX, $0x10
-	JLT     loop4_tail
-	VMOVUPS (CX)(AX*4), Z0
-	VMOVUPS (DI)(AX*4), Z1
+	VMOVUPS (CX)(DX*4), Z0
+	VMOVUPS (AX)(DX*4), Z1
 	VMULPS  Z1, Z0, Z0
-	VMOVUPS Z0, (CX)(AX*4)
-	ADDQ    $0x10, AX
-	JMP     loop4_whole
+	VMOVUPS Z0, (CX)(DX*4)
+	ADDQ    $0x10, DX
+	CMPQ    DX, BX
+	JLE     loop4_whole
 
 loop4_tail:
-	TESTQ     DX, DX
+	ADDQ      $0x10, BX
+	SUBQ      DX, BX
 	JLE       loop4_done
-	MOVL      $0xffffffff, BX
-	BZHIL     DX, BX, BX
-	KMOVW     BX, K1
-	VMOVUPS.Z (CX)(AX*4), K1, Z0
-	VMOVUPS.Z (DI)(AX*4), K1, Z1
+	MOVL      $0xffffffff, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(DX*4), K1, Z0
+	VMOVUPS.Z (AX)(DX*4), K1, Z1
 	VMULPS    Z1, Z0, Z0
-	VMOVUPS   Z0, K1, (CX)(AX*4)
+	VMOVUPS   Z0, K1, (CX)(DX*4)
+
+loop4_done:
+	VZEROUPPER
+	RET
+
+// func normGradientSumsReLUAVX512(sums []float32, products []float32, dz []float32, dy []float32, y []float32, x []float32, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normGradientSumsReLUAVX512(SB), NOSPLIT, $0-208
+	MOVQ   dz_base+48(FP), AX
+	MOVQ   y_base+96(FP), CX
+	MOVQ   sums_base+0(FP), DX
+	MOVQ   products_base+24(FP), BX
+	MOVQ   dy_base+72(FP), SI
+	MOVQ   x_base+120(FP), DI
+	MOVQ   mean_base+144(FP), R8
+	MOVQ   rows+192(FP), R9
+	MOVQ   cols+200(FP), R10
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   R11, R11
+	MOVQ   R10, R12
+	SUBQ   $0x10, R12
+	JLT    loop1_tail
+
+loop1_whole:
+	VMOVUPS Z1, (DX)(R11*4)
+	VMOVUPS Z1, (BX)(R11*4)
+	ADDQ    $0x10, R11
+	CMPQ    R11, R12
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ    $0x10, R12
+	SUBQ    R11, R12
+	JLE     loop1_done
+	MOVL    $0xffffffff, R13
+	BZHIL   R12, R13, R13
+	KMOVW   R13, K1
+	VMOVUPS Z1, K1, (DX)(R11*4)
+	VMOVUPS Z1, K1, (BX)(R11*4)
+
+loop1_done:
+loop2_row:
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop3_tail
+
+loop3_whole:
+	VMOVUPS     (SI)(R11*4), Z1
+	VMOVUPS     (DI)(R11*4), Z2
+	VMOVUPS     (DX)(R11*4), Z3
+	VMOVUPS     (BX)(R11*4), Z4
+	VMOVUPS     (CX)(R11*4), Z5
+	VCMPPS      $0x1e, Z0, Z5, K1
+	VMOVAPS.Z   Z1, K1, Z1
+	VADDPS      Z1, Z3, Z3
+	VMOVUPS     Z3, (DX)(R11*4)
+	VMOVUPS     (R8)(R11*4), Z3
+	VSUBPS      Z3, Z2, Z2
+	VFMADD231PS Z1, Z2, Z4
+	VMOVUPS     Z4, (BX)(R11*4)
+	VMOVUPS     Z1, (AX)(R11*4)
+	ADDQ        $0x10, R11
+	CMPQ        R11, R12
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ        $0x10, R12
+	SUBQ        R11, R12
+	JLE         loop3_done
+	MOVL        $0xffffffff, R13
+	BZHIL       R12, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (SI)(R11*4), K1, Z1
+	VMOVUPS.Z   (DI)(R11*4), K1, Z2
+	VMOVUPS.Z   (DX)(R11*4), K1, Z3
+	VMOVUPS.Z   (BX)(R11*4), K1, Z4
+	VMOVUPS.Z   (CX)(R11*4), K1, Z5
+	VCMPPS      $0x1e, Z0, Z5, K2
+	VMOVAPS.Z   Z1, K2, Z1
+	VADDPS      Z1, Z3, Z3
+	VMOVUPS     Z3, K1, (DX)(R11*4)
+	VMOVUPS.Z   (R8)(R11*4), K1, Z3
+	VSUBPS      Z3, Z2, Z2
+	VFMADD231PS Z1, Z2, Z4
+	VMOVUPS     Z4, K1, (BX)(R11*4)
+	VMOVUPS     Z1, K1, (AX)(R11*4)
+
+loop3_done:
+	LEAQ (SI)(R10*4), SI
+	LEAQ (DI)(R10*4), DI
+	LEAQ (AX)(R10*4), AX
+	LEAQ (CX)(R10*4), CX
+	SUBQ $0x01, R9
+	JMP  loop2_row
+
+loop2_end:
+	MOVQ rstd_base+168(FP), AX
+	XORQ CX, CX
+	MOVQ R10, DX
+	SUBQ $0x10, DX
+	JLT  loop4_tail
+
+loop4_whole:
+	VMOVUPS (BX)(CX*4), Z0
+	VMOVUPS (AX)(CX*4), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (BX)(CX*4)
+	ADDQ    $0x10, CX
+	CMPQ    CX, DX
+	JLE     loop4_whole
+
+loop4_tail:
+	ADDQ      $0x10, DX
+	SUBQ      CX, DX
+	JLE       loop4_done
+	MOVL      $0xffffffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (BX)(CX*4), K1, Z0
+	VMOVUPS.Z (AX)(CX*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (BX)(CX*4)
 
 loop4_done:
 	VZEROUPPER
@@ -566,15 +1604,14 @@ TEXT ·normGradientApplyAVX512(SB), NOSPLIT, $0-184
 	MOVQ cols+176(FP), R10
 
 loop1_row:
-	TESTQ R9, R9
-	JLE   loop1_end
-	XORQ  R11, R11
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop2_tail
 
 loop2_whole:
-	MOVQ         R10, R12
-	SUBQ         R11, R12
-	CMPQ         R12, $0x10
-	JLT          loop2_tail
 	VMOVUPS      (CX)(R11*4), Z0
 	VMOVUPS      (DX)(R11*4), Z1
 	VMOVUPS      (BX)(R11*4), Z2
@@ -587,10 +1624,12 @@ loop2_whole:
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, (AX)(R11*4)
 	ADDQ         $0x10, R11
-	JMP          loop2_whole
+	CMPQ         R11, R12
+	JLE          loop2_whole
 
 loop2_tail:
-	TESTQ        R12, R12
+	ADDQ         $0x10, R12
+	SUBQ         R11, R12
 	JLE          loop2_done
 	MOVL         $0xffffffff, R13
 	BZHIL        R12, R13, R13
@@ -611,7 +1650,529 @@ loop2_done:
 	LEAQ (AX)(R10*4), AX
 	LEAQ (CX)(R10*4), CX
 	LEAQ (DX)(R10*4), DX
-	DECQ R9
+	SUBQ $0x01, R9
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func normalizeBFloat16AVX512(y []BFloat16, x []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalizeBFloat16AVX512(SB), NOSPLIT, $0-140
+	VMOVUPS      all_00007fff<>+0(SB), Z0
+	VMOVUPS      all_00000001<>+0(SB), Z1
+	VMOVUPS      all_00400000<>+0(SB), Z2
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         mean_base+48(FP), DX
+	MOVQ         factor_base+72(FP), BX
+	MOVQ         beta_base+96(FP), SI
+	MOVQ         rows+120(FP), DI
+	MOVQ         cols+128(FP), R8
+	VBROADCASTSS floor+136(FP), Z3
+
+loop1_row:
+	CMPQ DI, $0x01
+	JLT  loop1_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (CX)(R9*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS     (DX)(R9*4), Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS     (SI)(R9*4), Z5
+	VMOVUPS     (BX)(R9*4), Z6
+	VFMADD213PS Z5, Z6, Z4
+	VMAXPS      Z4, Z3, Z4
+	VCMPPS      $0x03, Z4, Z4, K1
+	VPSRLD      $0x10, Z4, Z5
+	VPANDD      Z1, Z5, Z5
+	VPADDD      Z0, Z4, Z6
+	VPADDD      Z5, Z6, Z6
+	VPORD       Z2, Z4, K1, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPMOVDW     Z6, (AX)(R9*2)
+	ADDQ        $0x10, R9
+	CMPQ        R9, R10
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ        $0x10, R10
+	SUBQ        R9, R10
+	JLE         loop2_done
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VPMOVZXWD.Z (CX)(R9*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS.Z   (DX)(R9*4), K1, Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS.Z   (SI)(R9*4), K1, Z5
+	VMOVUPS.Z   (BX)(R9*4), K1, Z6
+	VFMADD213PS Z5, Z6, Z4
+	VMAXPS      Z4, Z3, Z4
+	VCMPPS      $0x03, Z4, Z4, K2
+	VPSRLD      $0x10, Z4, Z5
+	VPANDD      Z1, Z5, Z5
+	VPADDD      Z0, Z4, Z6
+	VPADDD      Z5, Z6, Z6
+	VPORD       Z2, Z4, K2, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPMOVDW     Z6, K1, (AX)(R9*2)
+
+loop2_done:
+	LEAQ (AX)(R8*2), AX
+	LEAQ (CX)(R8*2), CX
+	SUBQ $0x01, DI
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func normalizeAddBFloat16AVX512(y []BFloat16, x []BFloat16, residual []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalizeAddBFloat16AVX512(SB), NOSPLIT, $0-164
+	VMOVUPS      all_00007fff<>+0(SB), Z0
+	VMOVUPS      all_00000001<>+0(SB), Z1
+	VMOVUPS      all_00400000<>+0(SB), Z2
+	MOVQ         residual_base+48(FP), AX
+	MOVQ         y_base+0(FP), CX
+	MOVQ         x_base+24(FP), DX
+	MOVQ         mean_base+72(FP), BX
+	MOVQ         factor_base+96(FP), SI
+	MOVQ         beta_base+120(FP), DI
+	MOVQ         rows+144(FP), R8
+	MOVQ         cols+152(FP), R9
+	VBROADCASTSS floor+160(FP), Z3
+
+loop1_row:
+	CMPQ R8, $0x01
+	JLT  loop1_end
+	XORQ R10, R10
+	MOVQ R9, R11
+	SUBQ $0x10, R11
+	JLT  loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (DX)(R10*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS     (BX)(R10*4), Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS     (DI)(R10*4), Z5
+	VMOVUPS     (SI)(R10*4), Z6
+	VFMADD213PS Z5, Z6, Z4
+	VPMOVZXWD   (AX)(R10*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z3, Z4
+	VCMPPS      $0x03, Z4, Z4, K1
+	VPSRLD      $0x10, Z4, Z5
+	VPANDD      Z1, Z5, Z5
+	VPADDD      Z0, Z4, Z6
+	VPADDD      Z5, Z6, Z6
+	VPORD       Z2, Z4, K1, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPMOVDW     Z6, (CX)(R10*2)
+	ADDQ        $0x10, R10
+	CMPQ        R10, R11
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop2_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (DX)(R10*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMOVUPS.Z   (BX)(R10*4), K1, Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS.Z   (DI)(R10*4), K1, Z5
+	VMOVUPS.Z   (SI)(R10*4), K1, Z6
+	VFMADD213PS Z5, Z6, Z4
+	VPMOVZXWD.Z (AX)(R10*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z3, Z4
+	VCMPPS      $0x03, Z4, Z4, K2
+	VPSRLD      $0x10, Z4, Z5
+	VPANDD      Z1, Z5, Z5
+	VPADDD      Z0, Z4, Z6
+	VPADDD      Z5, Z6, Z6
+	VPORD       Z2, Z4, K2, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPMOVDW     Z6, K1, (CX)(R10*2)
+
+loop2_done:
+	LEAQ (CX)(R9*2), CX
+	LEAQ (DX)(R9*2), DX
+	LEAQ (AX)(R9*2), AX
+	SUBQ $0x01, R8
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func normGradientSumsBFloat16AVX512(sums []float32, products []float32, dy []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normGradientSumsBFloat16AVX512(SB), NOSPLIT, $0-160
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z0
+	VMOVUPS all_00400000<>+0(SB), Z0
+	MOVQ    sums_base+0(FP), AX
+	MOVQ    products_base+24(FP), CX
+	MOVQ    dy_base+48(FP), DX
+	MOVQ    x_base+72(FP), BX
+	MOVQ    mean_base+96(FP), SI
+	MOVQ    rows+144(FP), DI
+	MOVQ    cols+152(FP), R8
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	XORQ    R9, R9
+	MOVQ    R8, R10
+	SUBQ    $0x10, R10
+	JLT     loop1_tail
+
+loop1_whole:
+	VMOVUPS Z2, (AX)(R9*4)
+	VMOVUPS Z2, (CX)(R9*4)
+	ADDQ    $0x10, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ    $0x10, R10
+	SUBQ    R9, R10
+	JLE     loop1_done
+	MOVL    $0xffffffff, R11
+	BZHIL   R10, R11, R11
+	KMOVW   R11, K1
+	VMOVUPS Z2, K1, (AX)(R9*4)
+	VMOVUPS Z2, K1, (CX)(R9*4)
+
+loop1_done:
+loop2_row:
+	CMPQ DI, $0x01
+	JLT  loop2_end
+	XORQ R9, R9
+	MOVQ R8, R10
+	SUBQ $0x10, R10
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD   (DX)(R9*2), Z0
+	VPSLLD      $0x10, Z0, Z0
+	VPMOVZXWD   (BX)(R9*2), Z1
+	VPSLLD      $0x10, Z1, Z1
+	VMOVUPS     (AX)(R9*4), Z2
+	VMOVUPS     (CX)(R9*4), Z3
+	VADDPS      Z0, Z2, Z2
+	VMOVUPS     Z2, (AX)(R9*4)
+	VMOVUPS     (SI)(R9*4), Z2
+	VSUBPS      Z2, Z1, Z1
+	VFMADD231PS Z0, Z1, Z3
+	VMOVUPS     Z3, (CX)(R9*4)
+	ADDQ        $0x10, R9
+	CMPQ        R9, R10
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ        $0x10, R10
+	SUBQ        R9, R10
+	JLE         loop3_done
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VPMOVZXWD.Z (DX)(R9*2), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	VPMOVZXWD.Z (BX)(R9*2), K1, Z1
+	VPSLLD      $0x10, Z1, Z1
+	VMOVUPS.Z   (AX)(R9*4), K1, Z2
+	VMOVUPS.Z   (CX)(R9*4), K1, Z3
+	VADDPS      Z0, Z2, Z2
+	VMOVUPS     Z2, K1, (AX)(R9*4)
+	VMOVUPS.Z   (SI)(R9*4), K1, Z2
+	VSUBPS      Z2, Z1, Z1
+	VFMADD231PS Z0, Z1, Z3
+	VMOVUPS     Z3, K1, (CX)(R9*4)
+
+loop3_done:
+	LEAQ (DX)(R8*2), DX
+	LEAQ (BX)(R8*2), BX
+	SUBQ $0x01, DI
+	JMP  loop2_row
+
+loop2_end:
+	MOVQ rstd_base+120(FP), AX
+	XORQ DX, DX
+	MOVQ R8, BX
+	SUBQ $0x10, BX
+	JLT  loop4_tail
+
+loop4_whole:
+	VMOVUPS (CX)(DX*4), Z0
+	VMOVUPS (AX)(DX*4), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (CX)(DX*4)
+	ADDQ    $0x10, DX
+	CMPQ    DX, BX
+	JLE     loop4_whole
+
+loop4_tail:
+	ADDQ      $0x10, BX
+	SUBQ      DX, BX
+	JLE       loop4_done
+	MOVL      $0xffffffff, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(DX*4), K1, Z0
+	VMOVUPS.Z (AX)(DX*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (CX)(DX*4)
+
+loop4_done:
+	VZEROUPPER
+	RET
+
+// func normGradientSumsReLUBFloat16AVX512(sums []float32, products []float32, dz []BFloat16, dy []BFloat16, y []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normGradientSumsReLUBFloat16AVX512(SB), NOSPLIT, $0-208
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    dz_base+48(FP), AX
+	MOVQ    y_base+96(FP), CX
+	MOVQ    sums_base+0(FP), DX
+	MOVQ    products_base+24(FP), BX
+	MOVQ    dy_base+72(FP), SI
+	MOVQ    x_base+120(FP), DI
+	MOVQ    mean_base+144(FP), R8
+	MOVQ    rows+192(FP), R9
+	MOVQ    cols+200(FP), R10
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	XORQ    R11, R11
+	MOVQ    R10, R12
+	SUBQ    $0x10, R12
+	JLT     loop1_tail
+
+loop1_whole:
+	VMOVUPS Z4, (DX)(R11*4)
+	VMOVUPS Z4, (BX)(R11*4)
+	ADDQ    $0x10, R11
+	CMPQ    R11, R12
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ    $0x10, R12
+	SUBQ    R11, R12
+	JLE     loop1_done
+	MOVL    $0xffffffff, R13
+	BZHIL   R12, R13, R13
+	KMOVW   R13, K1
+	VMOVUPS Z4, K1, (DX)(R11*4)
+	VMOVUPS Z4, K1, (BX)(R11*4)
+
+loop1_done:
+loop2_row:
+	CMPQ R9, $0x01
+	JLT  loop2_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD   (SI)(R11*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VPMOVZXWD   (DI)(R11*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VMOVUPS     (DX)(R11*4), Z6
+	VMOVUPS     (BX)(R11*4), Z7
+	VPMOVZXWD   (CX)(R11*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VCMPPS      $0x1e, Z3, Z8, K1
+	VMOVAPS.Z   Z4, K1, Z4
+	VADDPS      Z4, Z6, Z6
+	VMOVUPS     Z6, (DX)(R11*4)
+	VMOVUPS     (R8)(R11*4), Z6
+	VSUBPS      Z6, Z5, Z5
+	VFMADD231PS Z4, Z5, Z7
+	VMOVUPS     Z7, (BX)(R11*4)
+	VCMPPS      $0x03, Z4, Z4, K1
+	VPSRLD      $0x10, Z4, Z5
+	VPANDD      Z1, Z5, Z5
+	VPADDD      Z0, Z4, Z6
+	VPADDD      Z5, Z6, Z6
+	VPORD       Z2, Z4, K1, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPMOVDW     Z6, (AX)(R11*2)
+	ADDQ        $0x10, R11
+	CMPQ        R11, R12
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ        $0x10, R12
+	SUBQ        R11, R12
+	JLE         loop3_done
+	MOVL        $0xffffffff, R13
+	BZHIL       R12, R13, R13
+	KMOVW       R13, K1
+	VPMOVZXWD.Z (SI)(R11*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VPMOVZXWD.Z (DI)(R11*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	VMOVUPS.Z   (DX)(R11*4), K1, Z6
+	VMOVUPS.Z   (BX)(R11*4), K1, Z7
+	VPMOVZXWD.Z (CX)(R11*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	VCMPPS      $0x1e, Z3, Z8, K2
+	VMOVAPS.Z   Z4, K2, Z4
+	VADDPS      Z4, Z6, Z6
+	VMOVUPS     Z6, K1, (DX)(R11*4)
+	VMOVUPS.Z   (R8)(R11*4), K1, Z6
+	VSUBPS      Z6, Z5, Z5
+	VFMADD231PS Z4, Z5, Z7
+	VMOVUPS     Z7, K1, (BX)(R11*4)
+	VCMPPS      $0x03, Z4, Z4, K2
+	VPSRLD      $0x10, Z4, Z5
+	VPANDD      Z1, Z5, Z5
+	VPADDD      Z0, Z4, Z6
+	VPADDD      Z5, Z6, Z6
+	VPORD       Z2, Z4, K2, Z6
+	VPSRLD      $0x10, Z6, Z6
+	VPMOVDW     Z6, K1, (AX)(R11*2)
+
+loop3_done:
+	LEAQ (SI)(R10*2), SI
+	LEAQ (DI)(R10*2), DI
+	LEAQ (AX)(R10*2), AX
+	LEAQ (CX)(R10*2), CX
+	SUBQ $0x01, R9
+	JMP  loop2_row
+
+loop2_end:
+	MOVQ rstd_base+168(FP), AX
+	XORQ CX, CX
+	MOVQ R10, DX
+	SUBQ $0x10, DX
+	JLT  loop4_tail
+
+loop4_whole:
+	VMOVUPS (BX)(CX*4), Z0
+	VMOVUPS (AX)(CX*4), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (BX)(CX*4)
+	ADDQ    $0x10, CX
+	CMPQ    CX, DX
+	JLE     loop4_whole
+
+loop4_tail:
+	ADDQ      $0x10, DX
+	SUBQ      CX, DX
+	JLE       loop4_done
+	MOVL      $0xffffffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (BX)(CX*4), K1, Z0
+	VMOVUPS.Z (AX)(CX*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (BX)(CX*4)
+
+loop4_done:
+	VZEROUPPER
+	RET
+
+// func normGradientApplyBFloat16AVX512(dx []BFloat16, dy []BFloat16, x []BFloat16, mean []float32, factor []float32, meanGradient []float32, slope []float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normGradientApplyBFloat16AVX512(SB), NOSPLIT, $0-184
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    dx_base+0(FP), AX
+	MOVQ    dy_base+24(FP), CX
+	MOVQ    x_base+48(FP), DX
+	MOVQ    mean_base+72(FP), BX
+	MOVQ    factor_base+96(FP), SI
+	MOVQ    meanGradient_base+120(FP), DI
+	MOVQ    slope_base+144(FP), R8
+	MOVQ    rows+168(FP), R9
+	MOVQ    cols+176(FP), R10
+
+loop1_row:
+	CMPQ R9, $0x01
+	JLT  loop1_end
+	XORQ R11, R11
+	MOVQ R10, R12
+	SUBQ $0x10, R12
+	JLT  loop2_tail
+
+loop2_whole:
+	VPMOVZXWD    (CX)(R11*2), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    (DX)(R11*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VMOVUPS      (BX)(R11*4), Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVUPS      (DI)(R11*4), Z5
+	VSUBPS       Z5, Z3, Z3
+	VMOVUPS      (R8)(R11*4), Z5
+	VFNMADD231PS Z5, Z4, Z3
+	VMOVUPS      (SI)(R11*4), Z4
+	VMULPS       Z4, Z3, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VPSRLD       $0x10, Z3, Z4
+	VPANDD       Z1, Z4, Z4
+	VPADDD       Z0, Z3, Z5
+	VPADDD       Z4, Z5, Z5
+	VPORD        Z2, Z3, K1, Z5
+	VPSRLD       $0x10, Z5, Z5
+	VPMOVDW      Z5, (AX)(R11*2)
+	ADDQ         $0x10, R11
+	CMPQ         R11, R12
+	JLE          loop2_whole
+
+loop2_tail:
+	ADDQ         $0x10, R12
+	SUBQ         R11, R12
+	JLE          loop2_done
+	MOVL         $0xffffffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+	VPMOVZXWD.Z  (CX)(R11*2), K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD.Z  (DX)(R11*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	VMOVUPS.Z    (BX)(R11*4), K1, Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVUPS.Z    (DI)(R11*4), K1, Z5
+	VSUBPS       Z5, Z3, Z3
+	VMOVUPS.Z    (R8)(R11*4), K1, Z5
+	VFNMADD231PS Z5, Z4, Z3
+	VMOVUPS.Z    (SI)(R11*4), K1, Z4
+	VMULPS       Z4, Z3, Z3
+	VCMPPS       $0x03, Z3, Z3, K2
+	VPSRLD       $0x10, Z3, Z4
+	VPANDD       Z1, Z4, Z4
+	VPADDD       Z0, Z3, Z5
+	VPADDD       Z4, Z5, Z5
+	VPORD        Z2, Z3, K2, Z5
+	VPSRLD       $0x10, Z5, Z5
+	VPMOVDW      Z5, K1, (AX)(R11*2)
+
+loop2_done:
+	LEAQ (AX)(R10*2), AX
+	LEAQ (CX)(R10*2), CX
+	LEAQ (DX)(R10*2), DX
+	SUBQ $0x01, R9
 	JMP  loop1_row
 
 loop1_end:

@@ -11,7 +11,7 @@ func widenAVX2(dst *float32, src *BFloat16, vectors int)
 func narrowAVX2(dst *BFloat16, dstStride int, src *float32, srcStride int, rows int, vectors int)
 
 //go:noescape
-func pairAVX2(dst *float32, low *float32, high *float32, vectors int)
+func pairAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
 
 //go:noescape
 func pairHalvesAVX2(dst *float32, dstStride int, src *BFloat16, srcStride int, rows int, vectors int)
@@ -23,7 +23,7 @@ func widenAVX512(dst *float32, src *BFloat16, vectors int)
 func narrowAVX512(dst *BFloat16, dstStride int, src *float32, srcStride int, rows int, vectors int)
 
 //go:noescape
-func pairAVX512(dst *float32, low *float32, high *float32, vectors int)
+func pairAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
 
 //go:noescape
 func pairHalvesAVX512(dst *float32, dstStride int, src *BFloat16, srcStride int, rows int, vectors int)

@@ -13,13 +13,13 @@ TEXT ·widenAVX2(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 
 loop1_row:
-	TESTQ     DX, DX
-	JLE       loop1_end
+	CMPQ      DX, $0x01
+	JLT       loop1_end
 	VPMOVZXWD (CX)(BX*2), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVUPS   Y0, (AX)(BX*4)
 	ADDQ      $0x08, BX
-	DECQ      DX
+	SUBQ      $0x01, DX
 	JMP       loop1_row
 
 loop1_end:
@@ -29,47 +29,44 @@ loop1_end:
 // func narrowAVX2(dst *BFloat16, dstStride int, src *float32, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX2
 TEXT ·narrowAVX2(SB), NOSPLIT, $0-48
-	VMOVUPS all_00007fff<>+0(SB), Y0
-	VMOVUPS all_00000001<>+0(SB), Y1
-	VMOVUPS all_00400000<>+0(SB), Y2
-	MOVQ    dst+0(FP), AX
-	MOVQ    src+16(FP), CX
-	MOVQ    dstStride+8(FP), DX
-	MOVQ    srcStride+24(FP), BX
-	SHLQ    $0x01, DX
-	SHLQ    $0x02, BX
-	MOVQ    rows+32(FP), SI
-	MOVQ    vectors+40(FP), DI
+	MOVQ dst+0(FP), AX
+	MOVQ src+16(FP), CX
+	MOVQ dstStride+8(FP), DX
+	MOVQ srcStride+24(FP), BX
+	SHLQ $0x01, DX
+	SHLQ $0x02, BX
+	MOVQ rows+32(FP), SI
+	MOVQ vectors+40(FP), DI
 
 loop1_row:
-	TESTQ SI, SI
-	JLE   loop1_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
 
 loop2_row:
-	TESTQ     R9, R9
-	JLE       loop2_end
-	VMOVUPS   (CX)(R8*4), Y3
-	VCMPPS    $0x03, Y3, Y3, Y4
-	VPSRLD    $0x10, Y3, Y5
-	VANDPS    Y1, Y5, Y5
-	VPADDD    Y0, Y3, Y6
-	VPADDD    Y5, Y6, Y6
-	VPOR      Y2, Y3, Y3
-	VBLENDVPS Y4, Y3, Y6, Y6
-	VPSRLD    $0x10, Y6, Y6
-	VPACKUSDW Y6, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (AX)(R8*2)
+	CMPQ      R9, $0x01
+	JLT       loop2_end
+	VMOVUPS   (CX)(R8*4), Y0
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, (AX)(R8*2)
 	ADDQ      $0x08, R8
-	DECQ      R9
+	SUBQ      $0x01, R9
 	JMP       loop2_row
 
 loop2_end:
 	ADDQ BX, CX
 	ADDQ DX, AX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:
@@ -130,44 +127,58 @@ DATA all_00400000<>+56(SB)/4, $0x00400000
 DATA all_00400000<>+60(SB)/4, $0x00400000
 GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 
-// func pairAVX2(dst *float32, low *float32, high *float32, vectors int)
+// func pairAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX2
-TEXT ·pairAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), AX
-	MOVQ    low+8(FP), CX
-	MOVQ    high+16(FP), DX
-	VMOVUPS all_00007fff<>+0(SB), Y0
-	VMOVUPS all_00000001<>+0(SB), Y1
-	VMOVUPS all_00400000<>+0(SB), Y2
-	MOVQ    vectors+24(FP), BX
-	XORQ    SI, SI
+TEXT ·pairAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+16(FP), CX
+	MOVQ dstStride+8(FP), DX
+	MOVQ srcStride+24(FP), BX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	MOVQ rows+32(FP), SI
+	MOVQ vectors+40(FP), DI
 
 loop1_row:
-	TESTQ     BX, BX
-	JLE       loop1_end
-	VMOVUPS   (CX)(SI*4), Y3
-	VMOVUPS   (DX)(SI*4), Y4
-	VCMPPS    $0x03, Y3, Y3, Y5
-	VPSRLD    $0x10, Y3, Y6
-	VANDPS    Y1, Y6, Y6
-	VPADDD    Y0, Y3, Y7
-	VPADDD    Y6, Y7, Y7
-	VPOR      Y2, Y3, Y3
-	VBLENDVPS Y5, Y3, Y7, Y7
-	VCMPPS    $0x03, Y4, Y4, Y3
-	VPSRLD    $0x10, Y4, Y5
-	VANDPS    Y1, Y5, Y5
-	VPADDD    Y0, Y4, Y6
-	VPADDD    Y5, Y6, Y6
-	VPOR      Y2, Y4, Y4
-	VBLENDVPS Y3, Y4, Y6, Y6
-	VPSRLD    $0x10, Y7, Y7
-	VANDPS    all_ffff0000<>+0(SB), Y6, Y6
-	VPOR      Y7, Y6, Y6
-	VMOVUPS   Y6, (AX)(SI*4)
-	ADDQ      $0x08, SI
-	DECQ      BX
-	JMP       loop1_row
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
+
+loop2_row:
+	CMPQ      R9, $0x01
+	JLT       loop2_end
+	LEAQ      (CX)(BX*1), R10
+	VMOVUPS   (CX)(R8*4), Y0
+	VMOVUPS   (R10)(R8*4), Y1
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VPSRLD    $0x10, Y0, Y3
+	VANDPS    all_00000001<>+0(SB), Y3, Y3
+	VPADDD    all_00007fff<>+0(SB), Y0, Y4
+	VPADDD    Y3, Y4, Y4
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y2, Y0, Y4, Y4
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VPSRLD    $0x10, Y1, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y1, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VPSRLD    $0x10, Y4, Y4
+	VANDPS    all_ffff0000<>+0(SB), Y3, Y3
+	VPOR      Y4, Y3, Y3
+	VMOVUPS   Y3, (AX)(R8*4)
+	ADDQ      $0x08, R8
+	SUBQ      $0x01, R9
+	JMP       loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ DX, AX
+	SUBQ $0x01, SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER
@@ -204,14 +215,14 @@ TEXT ·pairHalvesAVX2(SB), NOSPLIT, $0-48
 	MOVQ vectors+40(FP), DI
 
 loop1_row:
-	TESTQ SI, SI
-	JLE   loop1_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
 
 loop2_row:
-	TESTQ     R9, R9
-	JLE       loop2_end
+	CMPQ      R9, $0x01
+	JLT       loop2_end
 	LEAQ      (CX)(BX*1), R10
 	VPMOVZXWD (CX)(R8*2), Y0
 	VPMOVZXWD (R10)(R8*2), Y1
@@ -219,14 +230,14 @@ loop2_row:
 	VPOR      Y0, Y1, Y1
 	VMOVUPS   Y1, (AX)(R8*4)
 	ADDQ      $0x08, R8
-	DECQ      R9
+	SUBQ      $0x01, R9
 	JMP       loop2_row
 
 loop2_end:
 	ADDQ BX, CX
 	ADDQ BX, CX
 	ADDQ DX, AX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:
@@ -242,13 +253,13 @@ TEXT ·widenAVX512(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 
 loop1_row:
-	TESTQ     DX, DX
-	JLE       loop1_end
+	CMPQ      DX, $0x01
+	JLT       loop1_end
 	VPMOVZXWD (CX)(BX*2), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)(BX*4)
 	ADDQ      $0x10, BX
-	DECQ      DX
+	SUBQ      $0x01, DX
 	JMP       loop1_row
 
 loop1_end:
@@ -271,76 +282,90 @@ TEXT ·narrowAVX512(SB), NOSPLIT, $0-48
 	MOVQ    vectors+40(FP), DI
 
 loop1_row:
-	TESTQ SI, SI
-	JLE   loop1_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
 
 loop2_row:
-	TESTQ   R9, R9
-	JLE     loop2_end
+	CMPQ    R9, $0x01
+	JLT     loop2_end
 	VMOVUPS (CX)(R8*4), Z3
 	VCMPPS  $0x03, Z3, Z3, K1
 	VPSRLD  $0x10, Z3, Z4
 	VPANDD  Z1, Z4, Z4
 	VPADDD  Z0, Z3, Z5
 	VPADDD  Z4, Z5, Z5
-	VPORD   Z2, Z3, Z3
-	VMOVAPS Z3, K1, Z5
+	VPORD   Z2, Z3, K1, Z5
 	VPSRLD  $0x10, Z5, Z5
 	VPMOVDW Z5, (AX)(R8*2)
 	ADDQ    $0x10, R8
-	DECQ    R9
+	SUBQ    $0x01, R9
 	JMP     loop2_row
 
 loop2_end:
 	ADDQ BX, CX
 	ADDQ DX, AX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER
 	RET
 
-// func pairAVX512(dst *float32, low *float32, high *float32, vectors int)
+// func pairAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
 // Requires: AVX, AVX512F
-TEXT ·pairAVX512(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), AX
-	MOVQ    low+8(FP), CX
-	MOVQ    high+16(FP), DX
+TEXT ·pairAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_00007fff<>+0(SB), Z0
 	VMOVUPS all_00000001<>+0(SB), Z1
 	VMOVUPS all_00400000<>+0(SB), Z2
-	MOVQ    vectors+24(FP), BX
-	XORQ    SI, SI
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+16(FP), CX
+	MOVQ    dstStride+8(FP), DX
+	MOVQ    srcStride+24(FP), BX
+	SHLQ    $0x02, DX
+	SHLQ    $0x02, BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    vectors+40(FP), DI
 
 loop1_row:
-	TESTQ   BX, BX
-	JLE     loop1_end
-	VMOVUPS (CX)(SI*4), Z3
-	VMOVUPS (DX)(SI*4), Z4
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
+
+loop2_row:
+	CMPQ    R9, $0x01
+	JLT     loop2_end
+	LEAQ    (CX)(BX*1), R10
+	VMOVUPS (CX)(R8*4), Z3
+	VMOVUPS (R10)(R8*4), Z4
 	VCMPPS  $0x03, Z3, Z3, K1
 	VPSRLD  $0x10, Z3, Z5
 	VPANDD  Z1, Z5, Z5
 	VPADDD  Z0, Z3, Z6
 	VPADDD  Z5, Z6, Z6
-	VPORD   Z2, Z3, Z3
-	VMOVAPS Z3, K1, Z6
+	VPORD   Z2, Z3, K1, Z6
 	VCMPPS  $0x03, Z4, Z4, K1
 	VPSRLD  $0x10, Z4, Z3
 	VPANDD  Z1, Z3, Z3
 	VPADDD  Z0, Z4, Z5
 	VPADDD  Z3, Z5, Z5
-	VPORD   Z2, Z4, Z3
-	VMOVAPS Z3, K1, Z5
+	VPORD   Z2, Z4, K1, Z5
 	VPSRLD  $0x10, Z6, Z6
 	VPANDD  all_ffff0000<>+0(SB), Z5, Z5
 	VPORD   Z6, Z5, Z5
-	VMOVUPS Z5, (AX)(SI*4)
-	ADDQ    $0x10, SI
-	DECQ    BX
-	JMP     loop1_row
+	VMOVUPS Z5, (AX)(R8*4)
+	ADDQ    $0x10, R8
+	SUBQ    $0x01, R9
+	JMP     loop2_row
+
+loop2_end:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ DX, AX
+	SUBQ $0x01, SI
+	JMP  loop1_row
 
 loop1_end:
 	VZEROUPPER
@@ -359,14 +384,14 @@ TEXT ·pairHalvesAVX512(SB), NOSPLIT, $0-48
 	MOVQ vectors+40(FP), DI
 
 loop1_row:
-	TESTQ SI, SI
-	JLE   loop1_end
-	XORQ  R8, R8
-	MOVQ  DI, R9
+	CMPQ SI, $0x01
+	JLT  loop1_end
+	XORQ R8, R8
+	MOVQ DI, R9
 
 loop2_row:
-	TESTQ     R9, R9
-	JLE       loop2_end
+	CMPQ      R9, $0x01
+	JLT       loop2_end
 	LEAQ      (CX)(BX*1), R10
 	VPMOVZXWD (CX)(R8*2), Z0
 	VPMOVZXWD (R10)(R8*2), Z1
@@ -374,14 +399,14 @@ loop2_row:
 	VPORD     Z0, Z1, Z1
 	VMOVUPS   Z1, (AX)(R8*4)
 	ADDQ      $0x10, R8
-	DECQ      R9
+	SUBQ      $0x01, R9
 	JMP       loop2_row
 
 loop2_end:
 	ADDQ BX, CX
 	ADDQ BX, CX
 	ADDQ DX, AX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:

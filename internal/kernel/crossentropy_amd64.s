@@ -13,26 +13,26 @@ TEXT ·combineAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS factorA+48(FP), Y0
 	VBROADCASTSS factorB+52(FP), Y1
 	XORQ         BX, BX
+	SUBQ         $0x08, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ        AX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x08
-	JLT         loop1_tail
 	VMOVUPS     (CX)(BX*4), Y2
 	VMULPS      Y0, Y2, Y2
 	VMOVUPS     (DX)(BX*4), Y3
 	VFMADD231PS Y3, Y1, Y2
 	VMOVUPS     Y2, (CX)(BX*4)
 	ADDQ        $0x08, BX
-	JMP         loop1_whole
+	CMPQ        BX, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       SI, SI
+	ADDQ        $0x08, AX
+	SUBQ        BX, AX
 	JLE         loop1_done
-	LEAQ        tail_masks<>+32(SB), AX
-	NEGQ        SI
-	VMOVDQU     (AX)(SI*4), Y2
+	LEAQ        tail_masks<>+32(SB), SI
+	NEGQ        AX
+	VMOVDQU     (SI)(AX*4), Y2
 	VMASKMOVPS  (CX)(BX*4), Y2, Y3
 	VMULPS      Y0, Y3, Y3
 	VMASKMOVPS  (DX)(BX*4), Y2, Y0
@@ -74,24 +74,25 @@ TEXT ·softmaxRowsAVX2(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Y0
 
 loop1_row:
-	TESTQ   SI, SI
-	JLE     loop1_end
+	CMPQ    SI, $0x01
+	JLT     loop1_end
 	VMOVUPS all_ff800000<>+0(SB), Y1
 	XORQ    R9, R9
+	MOVQ    DI, R10
+	SUBQ    $0x08, R10
+	JLT     loop2_tail
 
 loop2_whole:
-	MOVQ    DI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x08
-	JLT     loop2_tail
 	VMOVUPS (BX)(R9*4), Y2
 	VMULPS  Y0, Y2, Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x08, R9
-	JMP     loop2_whole
+	CMPQ    R9, R10
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ      R10, R10
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
 	JLE        loop2_done
 	LEAQ       tail_masks<>+32(SB), R11
 	NEGQ       R10
@@ -114,12 +115,11 @@ loop2_done:
 	VBROADCASTSS X2, Y1
 	VXORPS       Y2, Y2, Y2
 	XORQ         R9, R9
+	MOVQ         DI, R10
+	SUBQ         $0x08, R10
+	JLT          loop3_tail
 
 loop3_whole:
-	MOVQ         DI, R10
-	SUBQ         R9, R10
-	CMPQ         R10, $0x08
-	JLT          loop3_tail
 	VMOVUPS      (BX)(R9*4), Y3
 	VFMSUB213PS  Y1, Y0, Y3
 	VMOVUPS      all_c2a00000<>+0(SB), Y4
@@ -145,10 +145,12 @@ loop3_whole:
 	VADDPS       Y3, Y2, Y2
 	VMOVUPS      Y3, (AX)(R9*4)
 	ADDQ         $0x08, R9
-	JMP          loop3_whole
+	CMPQ         R9, R10
+	JLE          loop3_whole
 
 loop3_tail:
-	TESTQ        R10, R10
+	ADDQ         $0x08, R10
+	SUBQ         R9, R10
 	JLE          loop3_done
 	LEAQ         tail_masks<>+32(SB), R11
 	NEGQ         R10
@@ -191,7 +193,7 @@ loop3_done:
 	LEAQ         (BX)(R8*4), BX
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, DX
-	DECQ         SI
+	SUBQ         $0x01, SI
 	JMP          loop1_row
 
 loop1_end:
@@ -444,16 +446,15 @@ TEXT ·exponentialRowsAVX2(SB), NOSPLIT, $0-100
 	VBROADCASTSS factor+96(FP), Y0
 
 loop1_row:
-	TESTQ        BX, BX
-	JLE          loop1_end
+	CMPQ         BX, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (DX), Y1
 	XORQ         R8, R8
+	MOVQ         SI, R9
+	SUBQ         $0x08, R9
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ         SI, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x08
-	JLT          loop2_tail
 	VMOVUPS      (CX)(R8*4), Y2
 	VFMSUB213PS  Y1, Y0, Y2
 	VMOVUPS      all_c2a00000<>+0(SB), Y3
@@ -478,10 +479,12 @@ loop2_whole:
 	VANDPS       Y2, Y5, Y2
 	VMOVUPS      Y2, (AX)(R8*4)
 	ADDQ         $0x08, R8
-	JMP          loop2_whole
+	CMPQ         R8, R9
+	JLE          loop2_whole
 
 loop2_tail:
-	TESTQ        R9, R9
+	ADDQ         $0x08, R9
+	SUBQ         R8, R9
 	JLE          loop2_done
 	LEAQ         tail_masks<>+32(SB), R10
 	NEGQ         R9
@@ -514,7 +517,7 @@ loop2_done:
 	LEAQ (AX)(DI*4), AX
 	LEAQ (CX)(DI*4), CX
 	ADDQ $0x04, DX
-	DECQ BX
+	SUBQ $0x01, BX
 	JMP  loop1_row
 
 loop1_end:
@@ -534,16 +537,15 @@ TEXT ·softmaxBackwardAVX2(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Y0
 
 loop1_row:
-	TESTQ        SI, SI
-	JLE          loop1_end
+	CMPQ         SI, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (BX), Y1
 	XORQ         R9, R9
+	MOVQ         DI, R10
+	SUBQ         $0x08, R10
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ    DI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x08
-	JLT     loop2_tail
 	VMOVUPS (DX)(R9*4), Y2
 	VSUBPS  Y1, Y2, Y2
 	VMULPS  Y0, Y2, Y2
@@ -551,10 +553,12 @@ loop2_whole:
 	VMULPS  Y3, Y2, Y2
 	VMOVUPS Y2, (AX)(R9*4)
 	ADDQ    $0x08, R9
-	JMP     loop2_whole
+	CMPQ    R9, R10
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ      R10, R10
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
 	JLE        loop2_done
 	LEAQ       tail_masks<>+32(SB), R11
 	NEGQ       R10
@@ -571,7 +575,7 @@ loop2_done:
 	LEAQ (CX)(R8*4), CX
 	LEAQ (DX)(R8*4), DX
 	ADDQ $0x04, BX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:
@@ -587,26 +591,26 @@ TEXT ·combineAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS factorA+48(FP), Z0
 	VBROADCASTSS factorB+52(FP), Z1
 	XORQ         BX, BX
+	SUBQ         $0x10, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ        AX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JLT         loop1_tail
 	VMOVUPS     (CX)(BX*4), Z2
 	VMULPS      Z0, Z2, Z2
 	VMOVUPS     (DX)(BX*4), Z3
 	VFMADD231PS Z3, Z1, Z2
 	VMOVUPS     Z2, (CX)(BX*4)
 	ADDQ        $0x10, BX
-	JMP         loop1_whole
+	CMPQ        BX, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       SI, SI
+	ADDQ        $0x10, AX
+	SUBQ        BX, AX
 	JLE         loop1_done
-	MOVL        $0xffffffff, AX
-	BZHIL       SI, AX, AX
-	KMOVW       AX, K1
+	MOVL        $0xffffffff, SI
+	BZHIL       AX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (CX)(BX*4), K1, Z2
 	VMULPS      Z0, Z2, Z2
 	VMOVUPS.Z   (DX)(BX*4), K1, Z0
@@ -630,24 +634,25 @@ TEXT ·softmaxRowsAVX512(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Z0
 
 loop1_row:
-	TESTQ   SI, SI
-	JLE     loop1_end
+	CMPQ    SI, $0x01
+	JLT     loop1_end
 	VMOVUPS all_ff800000<>+0(SB), Z1
 	XORQ    R9, R9
+	MOVQ    DI, R10
+	SUBQ    $0x10, R10
+	JLT     loop2_tail
 
 loop2_whole:
-	MOVQ    DI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x10
-	JLT     loop2_tail
 	VMOVUPS (BX)(R9*4), Z2
 	VMULPS  Z0, Z2, Z2
 	VMAXPS  Z2, Z1, Z1
 	ADDQ    $0x10, R9
-	JMP     loop2_whole
+	CMPQ    R9, R10
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ     R10, R10
+	ADDQ      $0x10, R10
+	SUBQ      R9, R10
 	JLE       loop2_done
 	MOVL      $0xffffffff, R11
 	BZHIL     R10, R11, R11
@@ -672,12 +677,11 @@ loop2_done:
 	VBROADCASTSS  X1, Z1
 	VPXORD        Z3, Z3, Z3
 	XORQ          R9, R9
+	MOVQ          DI, R10
+	SUBQ          $0x10, R10
+	JLT           loop3_tail
 
 loop3_whole:
-	MOVQ         DI, R10
-	SUBQ         R9, R10
-	CMPQ         R10, $0x10
-	JLT          loop3_tail
 	VMOVUPS      (BX)(R9*4), Z2
 	VFMSUB213PS  Z1, Z0, Z2
 	VMOVUPS      all_c2a00000<>+0(SB), Z4
@@ -703,10 +707,12 @@ loop3_whole:
 	VADDPS       Z2, Z3, Z3
 	VMOVUPS      Z2, (AX)(R9*4)
 	ADDQ         $0x10, R9
-	JMP          loop3_whole
+	CMPQ         R9, R10
+	JLE          loop3_whole
 
 loop3_tail:
-	TESTQ        R10, R10
+	ADDQ         $0x10, R10
+	SUBQ         R9, R10
 	JLE          loop3_done
 	MOVL         $0xffffffff, R11
 	BZHIL        R10, R11, R11
@@ -751,7 +757,7 @@ loop3_done:
 	LEAQ          (BX)(R8*4), BX
 	ADDQ          $0x04, CX
 	ADDQ          $0x04, DX
-	DECQ          SI
+	SUBQ          $0x01, SI
 	JMP           loop1_row
 
 loop1_end:
@@ -770,16 +776,15 @@ TEXT ·exponentialRowsAVX512(SB), NOSPLIT, $0-100
 	VBROADCASTSS factor+96(FP), Z0
 
 loop1_row:
-	TESTQ        BX, BX
-	JLE          loop1_end
+	CMPQ         BX, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (DX), Z1
 	XORQ         R8, R8
+	MOVQ         SI, R9
+	SUBQ         $0x10, R9
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ         SI, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x10
-	JLT          loop2_tail
 	VMOVUPS      (CX)(R8*4), Z2
 	VFMSUB213PS  Z1, Z0, Z2
 	VMOVUPS      all_c2a00000<>+0(SB), Z3
@@ -804,10 +809,12 @@ loop2_whole:
 	VMOVAPS.Z    Z2, K1, Z2
 	VMOVUPS      Z2, (AX)(R8*4)
 	ADDQ         $0x10, R8
-	JMP          loop2_whole
+	CMPQ         R8, R9
+	JLE          loop2_whole
 
 loop2_tail:
-	TESTQ        R9, R9
+	ADDQ         $0x10, R9
+	SUBQ         R8, R9
 	JLE          loop2_done
 	MOVL         $0xffffffff, R10
 	BZHIL        R9, R10, R10
@@ -840,7 +847,7 @@ loop2_done:
 	LEAQ (AX)(DI*4), AX
 	LEAQ (CX)(DI*4), CX
 	ADDQ $0x04, DX
-	DECQ BX
+	SUBQ $0x01, BX
 	JMP  loop1_row
 
 loop1_end:
@@ -860,16 +867,15 @@ TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $0-124
 	VBROADCASTSS factor+120(FP), Z0
 
 loop1_row:
-	TESTQ        SI, SI
-	JLE          loop1_end
+	CMPQ         SI, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (BX), Z1
 	XORQ         R9, R9
+	MOVQ         DI, R10
+	SUBQ         $0x10, R10
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ    DI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x10
-	JLT     loop2_tail
 	VMOVUPS (DX)(R9*4), Z2
 	VSUBPS  Z1, Z2, Z2
 	VMULPS  Z0, Z2, Z2
@@ -877,10 +883,12 @@ loop2_whole:
 	VMULPS  Z3, Z2, Z2
 	VMOVUPS Z2, (AX)(R9*4)
 	ADDQ    $0x10, R9
-	JMP     loop2_whole
+	CMPQ    R9, R10
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ     R10, R10
+	ADDQ      $0x10, R10
+	SUBQ      R9, R10
 	JLE       loop2_done
 	MOVL      $0xffffffff, R11
 	BZHIL     R10, R11, R11
@@ -897,7 +905,7 @@ loop2_done:
 	LEAQ (CX)(R8*4), CX
 	LEAQ (DX)(R8*4), DX
 	ADDQ $0x04, BX
-	DECQ SI
+	SUBQ $0x01, SI
 	JMP  loop1_row
 
 loop1_end:

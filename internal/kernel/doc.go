@@ -12,6 +12,12 @@
 // a product with the patches of its input (window.go), gathered block by block into a worker's scratch,
 // or, for 3×3 kernels in float32, many small products at the points of Winograd's algorithm (winograd.go).
 //
+// # Storage
+//
+// Activations are Arrays, of float32 or of bf16. The vector kernels (vector.go) are written once, in Go as generics and
+// in the generator as bodies over values, and exist for both storages: the result over bf16 is that over the same
+// numbers in float32, rounded.
+//
 // # Assembly
 //
 // The files *_amd64.s are written by tools/kernelgen through go generate. Builds for other architectures, or with the

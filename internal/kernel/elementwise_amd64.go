@@ -17,6 +17,18 @@ func reluAVX2(y []float32, x []float32)
 func reluBackwardAVX2(dx []float32, dy []float32, y []float32)
 
 //go:noescape
+func addBFloat16AVX2(dst []BFloat16, a []BFloat16, b []BFloat16)
+
+//go:noescape
+func scaleBFloat16AVX2(dst []BFloat16, a []BFloat16, factor float32)
+
+//go:noescape
+func reluBFloat16AVX2(y []BFloat16, x []BFloat16)
+
+//go:noescape
+func reluBackwardBFloat16AVX2(dx []BFloat16, dy []BFloat16, y []BFloat16)
+
+//go:noescape
 func addAVX512(dst []float32, a []float32, b []float32)
 
 //go:noescape
@@ -27,3 +39,15 @@ func reluAVX512(y []float32, x []float32)
 
 //go:noescape
 func reluBackwardAVX512(dx []float32, dy []float32, y []float32)
+
+//go:noescape
+func addBFloat16AVX512(dst []BFloat16, a []BFloat16, b []BFloat16)
+
+//go:noescape
+func scaleBFloat16AVX512(dst []BFloat16, a []BFloat16, factor float32)
+
+//go:noescape
+func reluBFloat16AVX512(y []BFloat16, x []BFloat16)
+
+//go:noescape
+func reluBackwardBFloat16AVX512(dx []BFloat16, dy []BFloat16, y []BFloat16)

@@ -12,25 +12,25 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-72
 	MOVQ a_base+24(FP), DX
 	MOVQ b_base+48(FP), BX
 	XORQ SI, SI
+	SUBQ $0x08, AX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ    AX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x08
-	JLT     loop1_tail
 	VMOVUPS (DX)(SI*4), Y0
 	VMOVUPS (BX)(SI*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (CX)(SI*4)
 	ADDQ    $0x08, SI
-	JMP     loop1_whole
+	CMPQ    SI, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      DI, DI
+	ADDQ       $0x08, AX
+	SUBQ       SI, AX
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), AX
-	NEGQ       DI
-	VMOVDQU    (AX)(DI*4), Y0
+	LEAQ       tail_masks<>+32(SB), DI
+	NEGQ       AX
+	VMOVDQU    (DI)(AX*4), Y0
 	VMASKMOVPS (DX)(SI*4), Y0, Y1
 	VMASKMOVPS (BX)(SI*4), Y0, Y2
 	VADDPS     Y2, Y1, Y1
@@ -66,24 +66,24 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-52
 	MOVQ         a_base+24(FP), DX
 	VBROADCASTSS factor+48(FP), Y0
 	XORQ         BX, BX
+	SUBQ         $0x08, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ    AX, SI
-	SUBQ    BX, SI
-	CMPQ    SI, $0x08
-	JLT     loop1_tail
 	VMOVUPS (DX)(BX*4), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (CX)(BX*4)
 	ADDQ    $0x08, BX
-	JMP     loop1_whole
+	CMPQ    BX, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      SI, SI
+	ADDQ       $0x08, AX
+	SUBQ       BX, AX
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), AX
-	NEGQ       SI
-	VMOVDQU    (AX)(SI*4), Y1
+	LEAQ       tail_masks<>+32(SB), SI
+	NEGQ       AX
+	VMOVDQU    (SI)(AX*4), Y1
 	VMASKMOVPS (DX)(BX*4), Y1, Y2
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, (CX)(BX*4)
@@ -100,24 +100,24 @@ TEXT ·reluAVX2(SB), NOSPLIT, $0-48
 	MOVQ   x_base+24(FP), DX
 	VXORPS Y0, Y0, Y0
 	XORQ   BX, BX
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    AX, SI
-	SUBQ    BX, SI
-	CMPQ    SI, $0x08
-	JLT     loop1_tail
 	VMOVUPS (DX)(BX*4), Y1
 	VMAXPS  Y1, Y0, Y1
 	VMOVUPS Y1, (CX)(BX*4)
 	ADDQ    $0x08, BX
-	JMP     loop1_whole
+	CMPQ    BX, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      SI, SI
+	ADDQ       $0x08, AX
+	SUBQ       BX, AX
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), AX
-	NEGQ       SI
-	VMOVDQU    (AX)(SI*4), Y1
+	LEAQ       tail_masks<>+32(SB), SI
+	NEGQ       AX
+	VMOVDQU    (SI)(AX*4), Y1
 	VMASKMOVPS (DX)(BX*4), Y1, Y2
 	VMAXPS     Y2, Y0, Y2
 	VMASKMOVPS Y2, Y1, (CX)(BX*4)
@@ -135,32 +135,449 @@ TEXT ·reluBackwardAVX2(SB), NOSPLIT, $0-72
 	MOVQ   y_base+48(FP), BX
 	VXORPS Y0, Y0, Y0
 	XORQ   SI, SI
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    AX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x08
-	JLT     loop1_tail
 	VMOVUPS (DX)(SI*4), Y1
 	VMOVUPS (BX)(SI*4), Y2
 	VCMPPS  $0x1e, Y0, Y2, Y2
 	VANDPS  Y1, Y2, Y1
 	VMOVUPS Y1, (CX)(SI*4)
 	ADDQ    $0x08, SI
-	JMP     loop1_whole
+	CMPQ    SI, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      DI, DI
+	ADDQ       $0x08, AX
+	SUBQ       SI, AX
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), AX
-	NEGQ       DI
-	VMOVDQU    (AX)(DI*4), Y1
+	LEAQ       tail_masks<>+32(SB), DI
+	NEGQ       AX
+	VMOVDQU    (DI)(AX*4), Y1
 	VMASKMOVPS (DX)(SI*4), Y1, Y2
 	VMASKMOVPS (BX)(SI*4), Y1, Y3
 	VCMPPS     $0x1e, Y0, Y3, Y0
 	VANDPS     Y2, Y0, Y2
 	VMASKMOVPS Y2, Y1, (CX)(SI*4)
 
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func addBFloat16AVX2(dst []BFloat16, a []BFloat16, b []BFloat16)
+// Requires: AVX, AVX2
+TEXT ·addBFloat16AVX2(SB), NOSPLIT, $48-72
+	MOVQ dst_len+8(FP), AX
+	MOVQ dst_base+0(FP), CX
+	MOVQ a_base+24(FP), DX
+	MOVQ b_base+48(FP), BX
+	XORQ SI, SI
+	SUBQ $0x08, AX
+	JLT  loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(SI*2), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VPMOVZXWD (BX)(SI*2), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VADDPS    Y1, Y0, Y0
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, (CX)(SI*2)
+	ADDQ      $0x08, SI
+	CMPQ      SI, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ    $0x08, AX
+	SUBQ    SI, AX
+	JLE     loop1_done
+	LEAQ    tail_masks<>+32(SB), DI
+	NEGQ    AX
+	VMOVDQU (DI)(AX*4), Y0
+	NEGQ    AX
+	VXORPS  Y0, Y0, Y0
+	VMOVDQU X0, (SP)
+	LEAQ    (DX)(SI*2), DX
+	MOVQ    AX, DI
+
+loop2_row:
+	CMPQ    DI, $0x01
+	JLT     loop2_end
+	MOVWLZX -2(DX)(DI*2), R8
+	MOVW    R8, -2(SP)(DI*2)
+	SUBQ    $0x01, DI
+	JMP     loop2_row
+
+loop2_end:
+	VPMOVZXWD (SP), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VXORPS    Y1, Y1, Y1
+	VMOVDQU   X1, 16(SP)
+	LEAQ      (BX)(SI*2), DX
+	MOVQ      AX, BX
+
+loop3_row:
+	CMPQ    BX, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(DX)(BX*2), DI
+	MOVW    DI, 14(SP)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD 16(SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VADDPS    Y1, Y0, Y0
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 32(SP)
+	LEAQ      (CX)(SI*2), CX
+
+loop4_row:
+	CMPQ    AX, $0x01
+	JLT     loop4_end
+	MOVWLZX 30(SP)(AX*2), DX
+	MOVW    DX, -2(CX)(AX*2)
+	SUBQ    $0x01, AX
+	JMP     loop4_row
+
+loop4_end:
+loop1_done:
+	VZEROUPPER
+	RET
+
+DATA all_00007fff<>+0(SB)/4, $0x00007fff
+DATA all_00007fff<>+4(SB)/4, $0x00007fff
+DATA all_00007fff<>+8(SB)/4, $0x00007fff
+DATA all_00007fff<>+12(SB)/4, $0x00007fff
+DATA all_00007fff<>+16(SB)/4, $0x00007fff
+DATA all_00007fff<>+20(SB)/4, $0x00007fff
+DATA all_00007fff<>+24(SB)/4, $0x00007fff
+DATA all_00007fff<>+28(SB)/4, $0x00007fff
+DATA all_00007fff<>+32(SB)/4, $0x00007fff
+DATA all_00007fff<>+36(SB)/4, $0x00007fff
+DATA all_00007fff<>+40(SB)/4, $0x00007fff
+DATA all_00007fff<>+44(SB)/4, $0x00007fff
+DATA all_00007fff<>+48(SB)/4, $0x00007fff
+DATA all_00007fff<>+52(SB)/4, $0x00007fff
+DATA all_00007fff<>+56(SB)/4, $0x00007fff
+DATA all_00007fff<>+60(SB)/4, $0x00007fff
+GLOBL all_00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA all_00000001<>+0(SB)/4, $0x00000001
+DATA all_00000001<>+4(SB)/4, $0x00000001
+DATA all_00000001<>+8(SB)/4, $0x00000001
+DATA all_00000001<>+12(SB)/4, $0x00000001
+DATA all_00000001<>+16(SB)/4, $0x00000001
+DATA all_00000001<>+20(SB)/4, $0x00000001
+DATA all_00000001<>+24(SB)/4, $0x00000001
+DATA all_00000001<>+28(SB)/4, $0x00000001
+DATA all_00000001<>+32(SB)/4, $0x00000001
+DATA all_00000001<>+36(SB)/4, $0x00000001
+DATA all_00000001<>+40(SB)/4, $0x00000001
+DATA all_00000001<>+44(SB)/4, $0x00000001
+DATA all_00000001<>+48(SB)/4, $0x00000001
+DATA all_00000001<>+52(SB)/4, $0x00000001
+DATA all_00000001<>+56(SB)/4, $0x00000001
+DATA all_00000001<>+60(SB)/4, $0x00000001
+GLOBL all_00000001<>(SB), RODATA|NOPTR, $64
+
+DATA all_00400000<>+0(SB)/4, $0x00400000
+DATA all_00400000<>+4(SB)/4, $0x00400000
+DATA all_00400000<>+8(SB)/4, $0x00400000
+DATA all_00400000<>+12(SB)/4, $0x00400000
+DATA all_00400000<>+16(SB)/4, $0x00400000
+DATA all_00400000<>+20(SB)/4, $0x00400000
+DATA all_00400000<>+24(SB)/4, $0x00400000
+DATA all_00400000<>+28(SB)/4, $0x00400000
+DATA all_00400000<>+32(SB)/4, $0x00400000
+DATA all_00400000<>+36(SB)/4, $0x00400000
+DATA all_00400000<>+40(SB)/4, $0x00400000
+DATA all_00400000<>+44(SB)/4, $0x00400000
+DATA all_00400000<>+48(SB)/4, $0x00400000
+DATA all_00400000<>+52(SB)/4, $0x00400000
+DATA all_00400000<>+56(SB)/4, $0x00400000
+DATA all_00400000<>+60(SB)/4, $0x00400000
+GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
+
+// func scaleBFloat16AVX2(dst []BFloat16, a []BFloat16, factor float32)
+// Requires: AVX, AVX2
+TEXT ·scaleBFloat16AVX2(SB), NOSPLIT, $32-52
+	MOVQ         dst_len+8(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         a_base+24(FP), DX
+	VBROADCASTSS factor+48(FP), Y0
+	XORQ         BX, BX
+	SUBQ         $0x08, AX
+	JLT          loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(BX*2), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VMULPS    Y0, Y1, Y1
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VPSRLD    $0x10, Y1, Y3
+	VANDPS    all_00000001<>+0(SB), Y3, Y3
+	VPADDD    all_00007fff<>+0(SB), Y1, Y4
+	VPADDD    Y3, Y4, Y4
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y2, Y1, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VPACKUSDW Y4, Y4, Y4
+	VPERMQ    $0x08, Y4, Y4
+	VMOVDQU   X4, (CX)(BX*2)
+	ADDQ      $0x08, BX
+	CMPQ      BX, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ    $0x08, AX
+	SUBQ    BX, AX
+	JLE     loop1_done
+	LEAQ    tail_masks<>+32(SB), SI
+	NEGQ    AX
+	VMOVDQU (SI)(AX*4), Y1
+	NEGQ    AX
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (DX)(BX*2), DX
+	MOVQ    AX, SI
+
+loop2_row:
+	CMPQ    SI, $0x01
+	JLT     loop2_end
+	MOVWLZX -2(DX)(SI*2), DI
+	MOVW    DI, -2(SP)(SI*2)
+	SUBQ    $0x01, SI
+	JMP     loop2_row
+
+loop2_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VMULPS    Y0, Y1, Y1
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VPSRLD    $0x10, Y1, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y1, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 16(SP)
+	LEAQ      (CX)(BX*2), CX
+
+loop3_row:
+	CMPQ    AX, $0x01
+	JLT     loop3_end
+	MOVWLZX 14(SP)(AX*2), DX
+	MOVW    DX, -2(CX)(AX*2)
+	SUBQ    $0x01, AX
+	JMP     loop3_row
+
+loop3_end:
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func reluBFloat16AVX2(y []BFloat16, x []BFloat16)
+// Requires: AVX, AVX2
+TEXT ·reluBFloat16AVX2(SB), NOSPLIT, $32-48
+	MOVQ   y_len+8(FP), AX
+	MOVQ   y_base+0(FP), CX
+	MOVQ   x_base+24(FP), DX
+	VXORPS Y0, Y0, Y0
+	XORQ   BX, BX
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(BX*2), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VMAXPS    Y1, Y0, Y1
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VPSRLD    $0x10, Y1, Y3
+	VANDPS    all_00000001<>+0(SB), Y3, Y3
+	VPADDD    all_00007fff<>+0(SB), Y1, Y4
+	VPADDD    Y3, Y4, Y4
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y2, Y1, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VPACKUSDW Y4, Y4, Y4
+	VPERMQ    $0x08, Y4, Y4
+	VMOVDQU   X4, (CX)(BX*2)
+	ADDQ      $0x08, BX
+	CMPQ      BX, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ    $0x08, AX
+	SUBQ    BX, AX
+	JLE     loop1_done
+	LEAQ    tail_masks<>+32(SB), SI
+	NEGQ    AX
+	VMOVDQU (SI)(AX*4), Y1
+	NEGQ    AX
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (DX)(BX*2), DX
+	MOVQ    AX, SI
+
+loop2_row:
+	CMPQ    SI, $0x01
+	JLT     loop2_end
+	MOVWLZX -2(DX)(SI*2), DI
+	MOVW    DI, -2(SP)(SI*2)
+	SUBQ    $0x01, SI
+	JMP     loop2_row
+
+loop2_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VMAXPS    Y1, Y0, Y1
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VPSRLD    $0x10, Y1, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y1, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 16(SP)
+	LEAQ      (CX)(BX*2), CX
+
+loop3_row:
+	CMPQ    AX, $0x01
+	JLT     loop3_end
+	MOVWLZX 14(SP)(AX*2), DX
+	MOVW    DX, -2(CX)(AX*2)
+	SUBQ    $0x01, AX
+	JMP     loop3_row
+
+loop3_end:
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func reluBackwardBFloat16AVX2(dx []BFloat16, dy []BFloat16, y []BFloat16)
+// Requires: AVX, AVX2
+TEXT ·reluBackwardBFloat16AVX2(SB), NOSPLIT, $48-72
+	MOVQ   dx_len+8(FP), AX
+	MOVQ   dx_base+0(FP), CX
+	MOVQ   dy_base+24(FP), DX
+	MOVQ   y_base+48(FP), BX
+	VXORPS Y0, Y0, Y0
+	XORQ   SI, SI
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(SI*2), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VPMOVZXWD (BX)(SI*2), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VCMPPS    $0x1e, Y0, Y2, Y2
+	VANDPS    Y1, Y2, Y1
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VPSRLD    $0x10, Y1, Y3
+	VANDPS    all_00000001<>+0(SB), Y3, Y3
+	VPADDD    all_00007fff<>+0(SB), Y1, Y4
+	VPADDD    Y3, Y4, Y4
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y2, Y1, Y4, Y4
+	VPSRLD    $0x10, Y4, Y4
+	VPACKUSDW Y4, Y4, Y4
+	VPERMQ    $0x08, Y4, Y4
+	VMOVDQU   X4, (CX)(SI*2)
+	ADDQ      $0x08, SI
+	CMPQ      SI, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ    $0x08, AX
+	SUBQ    SI, AX
+	JLE     loop1_done
+	LEAQ    tail_masks<>+32(SB), DI
+	NEGQ    AX
+	VMOVDQU (DI)(AX*4), Y1
+	NEGQ    AX
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (DX)(SI*2), DX
+	MOVQ    AX, DI
+
+loop2_row:
+	CMPQ    DI, $0x01
+	JLT     loop2_end
+	MOVWLZX -2(DX)(DI*2), R8
+	MOVW    R8, -2(SP)(DI*2)
+	SUBQ    $0x01, DI
+	JMP     loop2_row
+
+loop2_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, 16(SP)
+	LEAQ      (BX)(SI*2), DX
+	MOVQ      AX, BX
+
+loop3_row:
+	CMPQ    BX, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(DX)(BX*2), DI
+	MOVW    DI, 14(SP)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD 16(SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VCMPPS    $0x1e, Y0, Y2, Y0
+	VANDPS    Y1, Y0, Y1
+	VCMPPS    $0x03, Y1, Y1, Y0
+	VPSRLD    $0x10, Y1, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y1, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS Y0, Y1, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 32(SP)
+	LEAQ      (CX)(SI*2), CX
+
+loop4_row:
+	CMPQ    AX, $0x01
+	JLT     loop4_end
+	MOVWLZX 30(SP)(AX*2), DX
+	MOVW    DX, -2(CX)(AX*2)
+	SUBQ    $0x01, AX
+	JMP     loop4_row
+
+loop4_end:
 loop1_done:
 	VZEROUPPER
 	RET
@@ -173,25 +590,25 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-72
 	MOVQ a_base+24(FP), DX
 	MOVQ b_base+48(FP), BX
 	XORQ SI, SI
+	SUBQ $0x10, AX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ    AX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x10
-	JLT     loop1_tail
 	VMOVUPS (DX)(SI*4), Z0
 	VMOVUPS (BX)(SI*4), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (CX)(SI*4)
 	ADDQ    $0x10, SI
-	JMP     loop1_whole
+	CMPQ    SI, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ     DI, DI
+	ADDQ      $0x10, AX
+	SUBQ      SI, AX
 	JLE       loop1_done
-	MOVL      $0xffffffff, AX
-	BZHIL     DI, AX, AX
-	KMOVW     AX, K1
+	MOVL      $0xffffffff, DI
+	BZHIL     AX, DI, DI
+	KMOVW     DI, K1
 	VMOVUPS.Z (DX)(SI*4), K1, Z0
 	VMOVUPS.Z (BX)(SI*4), K1, Z1
 	VADDPS    Z1, Z0, Z0
@@ -209,24 +626,24 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-52
 	MOVQ         a_base+24(FP), DX
 	VBROADCASTSS factor+48(FP), Z0
 	XORQ         BX, BX
+	SUBQ         $0x10, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ    AX, SI
-	SUBQ    BX, SI
-	CMPQ    SI, $0x10
-	JLT     loop1_tail
 	VMOVUPS (DX)(BX*4), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (CX)(BX*4)
 	ADDQ    $0x10, BX
-	JMP     loop1_whole
+	CMPQ    BX, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ     SI, SI
+	ADDQ      $0x10, AX
+	SUBQ      BX, AX
 	JLE       loop1_done
-	MOVL      $0xffffffff, AX
-	BZHIL     SI, AX, AX
-	KMOVW     AX, K1
+	MOVL      $0xffffffff, SI
+	BZHIL     AX, SI, SI
+	KMOVW     SI, K1
 	VMOVUPS.Z (DX)(BX*4), K1, Z1
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (CX)(BX*4)
@@ -243,24 +660,24 @@ TEXT ·reluAVX512(SB), NOSPLIT, $0-48
 	MOVQ   x_base+24(FP), DX
 	VPXORD Z0, Z0, Z0
 	XORQ   BX, BX
+	SUBQ   $0x10, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    AX, SI
-	SUBQ    BX, SI
-	CMPQ    SI, $0x10
-	JLT     loop1_tail
 	VMOVUPS (DX)(BX*4), Z1
 	VMAXPS  Z1, Z0, Z1
 	VMOVUPS Z1, (CX)(BX*4)
 	ADDQ    $0x10, BX
-	JMP     loop1_whole
+	CMPQ    BX, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ     SI, SI
+	ADDQ      $0x10, AX
+	SUBQ      BX, AX
 	JLE       loop1_done
-	MOVL      $0xffffffff, AX
-	BZHIL     SI, AX, AX
-	KMOVW     AX, K1
+	MOVL      $0xffffffff, SI
+	BZHIL     AX, SI, SI
+	KMOVW     SI, K1
 	VMOVUPS.Z (DX)(BX*4), K1, Z1
 	VMAXPS    Z1, Z0, Z1
 	VMOVUPS   Z1, K1, (CX)(BX*4)
@@ -278,31 +695,254 @@ TEXT ·reluBackwardAVX512(SB), NOSPLIT, $0-72
 	MOVQ   y_base+48(FP), BX
 	VPXORD Z0, Z0, Z0
 	XORQ   SI, SI
+	SUBQ   $0x10, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ      AX, DI
-	SUBQ      SI, DI
-	CMPQ      DI, $0x10
-	JLT       loop1_tail
 	VMOVUPS   (DX)(SI*4), Z1
 	VMOVUPS   (BX)(SI*4), Z2
 	VCMPPS    $0x1e, Z0, Z2, K1
 	VMOVAPS.Z Z1, K1, Z1
 	VMOVUPS   Z1, (CX)(SI*4)
 	ADDQ      $0x10, SI
-	JMP       loop1_whole
+	CMPQ      SI, AX
+	JLE       loop1_whole
 
 loop1_tail:
-	TESTQ     DI, DI
+	ADDQ      $0x10, AX
+	SUBQ      SI, AX
 	JLE       loop1_done
-	MOVL      $0xffffffff, AX
-	BZHIL     DI, AX, AX
-	KMOVW     AX, K1
+	MOVL      $0xffffffff, DI
+	BZHIL     AX, DI, DI
+	KMOVW     DI, K1
 	VMOVUPS.Z (DX)(SI*4), K1, Z1
 	VMOVUPS.Z (BX)(SI*4), K1, Z2
 	VCMPPS    $0x1e, Z0, Z2, K2
 	VMOVAPS.Z Z1, K2, Z1
 	VMOVUPS   Z1, K1, (CX)(SI*4)
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func addBFloat16AVX512(dst []BFloat16, a []BFloat16, b []BFloat16)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addBFloat16AVX512(SB), NOSPLIT, $0-72
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    dst_len+8(FP), AX
+	MOVQ    dst_base+0(FP), CX
+	MOVQ    a_base+24(FP), DX
+	MOVQ    b_base+48(FP), BX
+	XORQ    SI, SI
+	SUBQ    $0x10, AX
+	JLT     loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(SI*2), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPMOVZXWD (BX)(SI*2), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VADDPS    Z4, Z3, Z3
+	VCMPPS    $0x03, Z3, Z3, K1
+	VPSRLD    $0x10, Z3, Z4
+	VPANDD    Z1, Z4, Z4
+	VPADDD    Z0, Z3, Z5
+	VPADDD    Z4, Z5, Z5
+	VPORD     Z2, Z3, K1, Z5
+	VPSRLD    $0x10, Z5, Z5
+	VPMOVDW   Z5, (CX)(SI*2)
+	ADDQ      $0x10, SI
+	CMPQ      SI, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ        $0x10, AX
+	SUBQ        SI, AX
+	JLE         loop1_done
+	MOVL        $0xffffffff, DI
+	BZHIL       AX, DI, DI
+	KMOVW       DI, K1
+	VPMOVZXWD.Z (DX)(SI*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VPMOVZXWD.Z (BX)(SI*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	VCMPPS      $0x03, Z3, Z3, K2
+	VPSRLD      $0x10, Z3, Z4
+	VPANDD      Z1, Z4, Z4
+	VPADDD      Z0, Z3, Z0
+	VPADDD      Z4, Z0, Z0
+	VPORD       Z2, Z3, K2, Z0
+	VPSRLD      $0x10, Z0, Z0
+	VPMOVDW     Z0, K1, (CX)(SI*2)
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func scaleBFloat16AVX512(dst []BFloat16, a []BFloat16, factor float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleBFloat16AVX512(SB), NOSPLIT, $0-52
+	VMOVUPS      all_00007fff<>+0(SB), Z0
+	VMOVUPS      all_00000001<>+0(SB), Z1
+	VMOVUPS      all_00400000<>+0(SB), Z2
+	MOVQ         dst_len+8(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         a_base+24(FP), DX
+	VBROADCASTSS factor+48(FP), Z3
+	XORQ         BX, BX
+	SUBQ         $0x10, AX
+	JLT          loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(BX*2), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMULPS    Z3, Z4, Z4
+	VCMPPS    $0x03, Z4, Z4, K1
+	VPSRLD    $0x10, Z4, Z5
+	VPANDD    Z1, Z5, Z5
+	VPADDD    Z0, Z4, Z6
+	VPADDD    Z5, Z6, Z6
+	VPORD     Z2, Z4, K1, Z6
+	VPSRLD    $0x10, Z6, Z6
+	VPMOVDW   Z6, (CX)(BX*2)
+	ADDQ      $0x10, BX
+	CMPQ      BX, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ        $0x10, AX
+	SUBQ        BX, AX
+	JLE         loop1_done
+	MOVL        $0xffffffff, SI
+	BZHIL       AX, SI, SI
+	KMOVW       SI, K1
+	VPMOVZXWD.Z (DX)(BX*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMULPS      Z3, Z4, Z4
+	VCMPPS      $0x03, Z4, Z4, K2
+	VPSRLD      $0x10, Z4, Z3
+	VPANDD      Z1, Z3, Z3
+	VPADDD      Z0, Z4, Z0
+	VPADDD      Z3, Z0, Z0
+	VPORD       Z2, Z4, K2, Z0
+	VPSRLD      $0x10, Z0, Z0
+	VPMOVDW     Z0, K1, (CX)(BX*2)
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func reluBFloat16AVX512(y []BFloat16, x []BFloat16)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·reluBFloat16AVX512(SB), NOSPLIT, $0-48
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    y_len+8(FP), AX
+	MOVQ    y_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	VPXORD  Z3, Z3, Z3
+	XORQ    BX, BX
+	SUBQ    $0x10, AX
+	JLT     loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(BX*2), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMAXPS    Z4, Z3, Z4
+	VCMPPS    $0x03, Z4, Z4, K1
+	VPSRLD    $0x10, Z4, Z5
+	VPANDD    Z1, Z5, Z5
+	VPADDD    Z0, Z4, Z6
+	VPADDD    Z5, Z6, Z6
+	VPORD     Z2, Z4, K1, Z6
+	VPSRLD    $0x10, Z6, Z6
+	VPMOVDW   Z6, (CX)(BX*2)
+	ADDQ      $0x10, BX
+	CMPQ      BX, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ        $0x10, AX
+	SUBQ        BX, AX
+	JLE         loop1_done
+	MOVL        $0xffffffff, SI
+	BZHIL       AX, SI, SI
+	KMOVW       SI, K1
+	VPMOVZXWD.Z (DX)(BX*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMAXPS      Z4, Z3, Z4
+	VCMPPS      $0x03, Z4, Z4, K2
+	VPSRLD      $0x10, Z4, Z3
+	VPANDD      Z1, Z3, Z3
+	VPADDD      Z0, Z4, Z0
+	VPADDD      Z3, Z0, Z0
+	VPORD       Z2, Z4, K2, Z0
+	VPSRLD      $0x10, Z0, Z0
+	VPMOVDW     Z0, K1, (CX)(BX*2)
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func reluBackwardBFloat16AVX512(dx []BFloat16, dy []BFloat16, y []BFloat16)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·reluBackwardBFloat16AVX512(SB), NOSPLIT, $0-72
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    dx_len+8(FP), AX
+	MOVQ    dx_base+0(FP), CX
+	MOVQ    dy_base+24(FP), DX
+	MOVQ    y_base+48(FP), BX
+	VPXORD  Z3, Z3, Z3
+	XORQ    SI, SI
+	SUBQ    $0x10, AX
+	JLT     loop1_tail
+
+loop1_whole:
+	VPMOVZXWD (DX)(SI*2), Z4
+	VPSLLD    $0x10, Z4, Z4
+	VPMOVZXWD (BX)(SI*2), Z5
+	VPSLLD    $0x10, Z5, Z5
+	VCMPPS    $0x1e, Z3, Z5, K1
+	VMOVAPS.Z Z4, K1, Z4
+	VCMPPS    $0x03, Z4, Z4, K1
+	VPSRLD    $0x10, Z4, Z5
+	VPANDD    Z1, Z5, Z5
+	VPADDD    Z0, Z4, Z6
+	VPADDD    Z5, Z6, Z6
+	VPORD     Z2, Z4, K1, Z6
+	VPSRLD    $0x10, Z6, Z6
+	VPMOVDW   Z6, (CX)(SI*2)
+	ADDQ      $0x10, SI
+	CMPQ      SI, AX
+	JLE       loop1_whole
+
+loop1_tail:
+	ADDQ        $0x10, AX
+	SUBQ        SI, AX
+	JLE         loop1_done
+	MOVL        $0xffffffff, DI
+	BZHIL       AX, DI, DI
+	KMOVW       DI, K1
+	VPMOVZXWD.Z (DX)(SI*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VPMOVZXWD.Z (BX)(SI*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	VCMPPS      $0x1e, Z3, Z5, K2
+	VMOVAPS.Z   Z4, K2, Z4
+	VCMPPS      $0x03, Z4, Z4, K2
+	VPSRLD      $0x10, Z4, Z3
+	VPANDD      Z1, Z3, Z3
+	VPADDD      Z0, Z4, Z0
+	VPADDD      Z3, Z0, Z0
+	VPORD       Z2, Z4, K2, Z0
+	VPSRLD      $0x10, Z0, Z0
+	VPMOVDW     Z0, K1, (CX)(SI*2)
 
 loop1_done:
 	VZEROUPPER

@@ -63,7 +63,7 @@ func resolve(asked Family) (Family, error) {
 	for i, f := range runnable {
 		names[i] = string(f)
 	}
-	if slices.Contains([]Family{Portable, AVX2, AVX512, AVX512BF16}, asked) {
+	if slices.Contains(AllFamilies(), asked) {
 		return "", fmt.Errorf("kernel: family %q does not run on this CPU: choose one of %s", asked, strings.Join(names, ", "))
 	}
 	return "", fmt.Errorf("kernel: unknown family %q: choose one of %s", asked, strings.Join(names, ", "))

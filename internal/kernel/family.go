@@ -18,6 +18,9 @@ const (
 	AVX512BF16 Family = "avx512bf16"
 )
 
+// AllFamilies lists every family, slowest first.
+func AllFamilies() []Family { return []Family{Portable, AVX2, AVX512, AVX512BF16} }
+
 // Families lists the families that this CPU and operating system run, the preferred one first.
 //
 // What exists is not always what is fast. The rules, over CPU models:

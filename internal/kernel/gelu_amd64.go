@@ -11,7 +11,19 @@ func geluAVX2(y []float32, x []float32)
 func geluBackwardAVX2(dx []float32, dy []float32, x []float32)
 
 //go:noescape
+func lookUpAVX2(y *BFloat16, x *BFloat16, table *BFloat16, vectors int)
+
+//go:noescape
+func weighAVX2(dx *BFloat16, dy *BFloat16, x *BFloat16, table *float32, vectors int)
+
+//go:noescape
 func geluAVX512(y []float32, x []float32)
 
 //go:noescape
 func geluBackwardAVX512(dx []float32, dy []float32, x []float32)
+
+//go:noescape
+func lookUpAVX512(y *BFloat16, x *BFloat16, table *BFloat16, vectors int)
+
+//go:noescape
+func weighAVX512(dx *BFloat16, dy *BFloat16, x *BFloat16, table *float32, vectors int)

@@ -11,12 +11,10 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-48
 	MOVQ y_base+0(FP), CX
 	MOVQ x_base+24(FP), DX
 	XORQ BX, BX
+	SUBQ $0x08, AX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ         AX, SI
-	SUBQ         BX, SI
-	CMPQ         SI, $0x08
-	JLT          loop1_tail
 	VMOVUPS      (DX)(BX*4), Y0
 	VANDPS       all_7fffffff<>+0(SB), Y0, Y1
 	VMULPS       all_bf000000<>+0(SB), Y0, Y2
@@ -57,14 +55,16 @@ loop1_whole:
 	VFNMADD231PS Y4, Y1, Y2
 	VMOVUPS      Y2, (CX)(BX*4)
 	ADDQ         $0x08, BX
-	JMP          loop1_whole
+	CMPQ         BX, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        SI, SI
+	ADDQ         $0x08, AX
+	SUBQ         BX, AX
 	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), AX
-	NEGQ         SI
-	VMOVDQU      (AX)(SI*4), Y0
+	LEAQ         tail_masks<>+32(SB), SI
+	NEGQ         AX
+	VMOVDQU      (SI)(AX*4), Y0
 	VMASKMOVPS   (DX)(BX*4), Y0, Y1
 	VANDPS       all_7fffffff<>+0(SB), Y1, Y2
 	VMULPS       all_bf000000<>+0(SB), Y1, Y3
@@ -495,12 +495,10 @@ TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
 	MOVQ dy_base+24(FP), DX
 	MOVQ x_base+48(FP), BX
 	XORQ SI, SI
+	SUBQ $0x08, AX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ         AX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x08
-	JLT          loop1_tail
 	VMOVUPS      (BX)(SI*4), Y0
 	VANDPS       all_7fffffff<>+0(SB), Y0, Y1
 	VMULPS       all_bf000000<>+0(SB), Y0, Y2
@@ -547,14 +545,16 @@ loop1_whole:
 	VMULPS       Y0, Y3, Y3
 	VMOVUPS      Y3, (CX)(SI*4)
 	ADDQ         $0x08, SI
-	JMP          loop1_whole
+	CMPQ         SI, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        DI, DI
+	ADDQ         $0x08, AX
+	SUBQ         SI, AX
 	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), AX
-	NEGQ         DI
-	VMOVDQU      (AX)(DI*4), Y0
+	LEAQ         tail_masks<>+32(SB), DI
+	NEGQ         AX
+	VMOVDQU      (DI)(AX*4), Y0
 	VMASKMOVPS   (BX)(SI*4), Y0, Y1
 	VANDPS       all_7fffffff<>+0(SB), Y1, Y2
 	VMULPS       all_bf000000<>+0(SB), Y1, Y3
@@ -641,6 +641,162 @@ DATA all_3ecc422a<>+56(SB)/4, $0x3ecc422a
 DATA all_3ecc422a<>+60(SB)/4, $0x3ecc422a
 GLOBL all_3ecc422a<>(SB), RODATA|NOPTR, $64
 
+// func lookUpAVX2(y *BFloat16, x *BFloat16, table *BFloat16, vectors int)
+// Requires: AVX
+TEXT ·lookUpAVX2(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ table+16(FP), DX
+	MOVQ vectors+24(FP), BX
+	XORQ SI, SI
+
+loop1_row:
+	CMPQ    BX, $0x01
+	JLT     loop1_end
+	MOVQ    (CX)(SI*2), R8
+	MOVWLZX R8, DI
+	SHRQ    $0x10, R8
+	MOVWLZX R8, R9
+	SHRQ    $0x10, R8
+	MOVWLZX R8, R10
+	SHRQ    $0x10, R8
+	MOVQ    8(CX)(SI*2), R11
+	MOVWLZX R11, R12
+	SHRQ    $0x10, R11
+	MOVWLZX R11, R13
+	SHRQ    $0x10, R11
+	MOVWLZX R11, R14
+	SHRQ    $0x10, R11
+	MOVWLZX (DX)(DI*2), DI
+	VMOVD   DI, X0
+	VPINSRW $0x01, (DX)(R9*2), X0, X0
+	VPINSRW $0x02, (DX)(R10*2), X0, X0
+	VPINSRW $0x03, (DX)(R8*2), X0, X0
+	VPINSRW $0x04, (DX)(R12*2), X0, X0
+	VPINSRW $0x05, (DX)(R13*2), X0, X0
+	VPINSRW $0x06, (DX)(R14*2), X0, X0
+	VPINSRW $0x07, (DX)(R11*2), X0, X0
+	VMOVDQU X0, (AX)(SI*2)
+	ADDQ    $0x08, SI
+	SUBQ    $0x01, BX
+	JMP     loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func weighAVX2(dx *BFloat16, dy *BFloat16, x *BFloat16, table *float32, vectors int)
+// Requires: AVX, AVX2
+TEXT ·weighAVX2(SB), NOSPLIT, $0-40
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ table+24(FP), BX
+	MOVQ vectors+32(FP), SI
+	XORQ DI, DI
+
+loop1_row:
+	CMPQ        SI, $0x01
+	JLT         loop1_end
+	MOVQ        (DX)(DI*2), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	MOVWLZX     R8, R10
+	SHRQ        $0x10, R8
+	MOVWLZX     R8, R11
+	SHRQ        $0x10, R8
+	VMOVD       (BX)(R9*4), X0
+	VPINSRD     $0x01, (BX)(R10*4), X0, X0
+	VPINSRD     $0x02, (BX)(R11*4), X0, X0
+	VPINSRD     $0x03, (BX)(R8*4), X0, X0
+	MOVQ        8(DX)(DI*2), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	MOVWLZX     R8, R10
+	SHRQ        $0x10, R8
+	MOVWLZX     R8, R11
+	SHRQ        $0x10, R8
+	VMOVD       (BX)(R9*4), X1
+	VPINSRD     $0x01, (BX)(R10*4), X1, X1
+	VPINSRD     $0x02, (BX)(R11*4), X1, X1
+	VPINSRD     $0x03, (BX)(R8*4), X1, X1
+	VINSERTI128 $0x01, X1, Y0, Y0
+	VPMOVZXWD   (CX)(DI*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VMULPS      Y1, Y0, Y0
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y2
+	VBLENDVPS   Y1, Y2, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (AX)(DI*2)
+	ADDQ        $0x08, DI
+	SUBQ        $0x01, SI
+	JMP         loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+DATA all_00007fff<>+0(SB)/4, $0x00007fff
+DATA all_00007fff<>+4(SB)/4, $0x00007fff
+DATA all_00007fff<>+8(SB)/4, $0x00007fff
+DATA all_00007fff<>+12(SB)/4, $0x00007fff
+DATA all_00007fff<>+16(SB)/4, $0x00007fff
+DATA all_00007fff<>+20(SB)/4, $0x00007fff
+DATA all_00007fff<>+24(SB)/4, $0x00007fff
+DATA all_00007fff<>+28(SB)/4, $0x00007fff
+DATA all_00007fff<>+32(SB)/4, $0x00007fff
+DATA all_00007fff<>+36(SB)/4, $0x00007fff
+DATA all_00007fff<>+40(SB)/4, $0x00007fff
+DATA all_00007fff<>+44(SB)/4, $0x00007fff
+DATA all_00007fff<>+48(SB)/4, $0x00007fff
+DATA all_00007fff<>+52(SB)/4, $0x00007fff
+DATA all_00007fff<>+56(SB)/4, $0x00007fff
+DATA all_00007fff<>+60(SB)/4, $0x00007fff
+GLOBL all_00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA all_00000001<>+0(SB)/4, $0x00000001
+DATA all_00000001<>+4(SB)/4, $0x00000001
+DATA all_00000001<>+8(SB)/4, $0x00000001
+DATA all_00000001<>+12(SB)/4, $0x00000001
+DATA all_00000001<>+16(SB)/4, $0x00000001
+DATA all_00000001<>+20(SB)/4, $0x00000001
+DATA all_00000001<>+24(SB)/4, $0x00000001
+DATA all_00000001<>+28(SB)/4, $0x00000001
+DATA all_00000001<>+32(SB)/4, $0x00000001
+DATA all_00000001<>+36(SB)/4, $0x00000001
+DATA all_00000001<>+40(SB)/4, $0x00000001
+DATA all_00000001<>+44(SB)/4, $0x00000001
+DATA all_00000001<>+48(SB)/4, $0x00000001
+DATA all_00000001<>+52(SB)/4, $0x00000001
+DATA all_00000001<>+56(SB)/4, $0x00000001
+DATA all_00000001<>+60(SB)/4, $0x00000001
+GLOBL all_00000001<>(SB), RODATA|NOPTR, $64
+
+DATA all_00400000<>+0(SB)/4, $0x00400000
+DATA all_00400000<>+4(SB)/4, $0x00400000
+DATA all_00400000<>+8(SB)/4, $0x00400000
+DATA all_00400000<>+12(SB)/4, $0x00400000
+DATA all_00400000<>+16(SB)/4, $0x00400000
+DATA all_00400000<>+20(SB)/4, $0x00400000
+DATA all_00400000<>+24(SB)/4, $0x00400000
+DATA all_00400000<>+28(SB)/4, $0x00400000
+DATA all_00400000<>+32(SB)/4, $0x00400000
+DATA all_00400000<>+36(SB)/4, $0x00400000
+DATA all_00400000<>+40(SB)/4, $0x00400000
+DATA all_00400000<>+44(SB)/4, $0x00400000
+DATA all_00400000<>+48(SB)/4, $0x00400000
+DATA all_00400000<>+52(SB)/4, $0x00400000
+DATA all_00400000<>+56(SB)/4, $0x00400000
+DATA all_00400000<>+60(SB)/4, $0x00400000
+GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
+
 // func geluAVX512(y []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·geluAVX512(SB), NOSPLIT, $0-48
@@ -648,12 +804,10 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-48
 	MOVQ y_base+0(FP), CX
 	MOVQ x_base+24(FP), DX
 	XORQ BX, BX
+	SUBQ $0x10, AX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ         AX, SI
-	SUBQ         BX, SI
-	CMPQ         SI, $0x10
-	JLT          loop1_tail
 	VMOVUPS      (DX)(BX*4), Z0
 	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
 	VMULPS       all_bf000000<>+0(SB), Z0, Z2
@@ -694,14 +848,16 @@ loop1_whole:
 	VFNMADD231PS Z4, Z1, Z5
 	VMOVUPS      Z5, (CX)(BX*4)
 	ADDQ         $0x10, BX
-	JMP          loop1_whole
+	CMPQ         BX, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        SI, SI
+	ADDQ         $0x10, AX
+	SUBQ         BX, AX
 	JLE          loop1_done
-	MOVL         $0xffffffff, AX
-	BZHIL        SI, AX, AX
-	KMOVW        AX, K1
+	MOVL         $0xffffffff, SI
+	BZHIL        AX, SI, SI
+	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(BX*4), K1, Z0
 	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
 	VMULPS       all_bf000000<>+0(SB), Z0, Z2
@@ -754,12 +910,10 @@ TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-72
 	MOVQ dy_base+24(FP), DX
 	MOVQ x_base+48(FP), BX
 	XORQ SI, SI
+	SUBQ $0x10, AX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ         AX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x10
-	JLT          loop1_tail
 	VMOVUPS      (BX)(SI*4), Z0
 	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
 	VMULPS       all_bf000000<>+0(SB), Z0, Z2
@@ -806,14 +960,16 @@ loop1_whole:
 	VMULPS       Z0, Z3, Z3
 	VMOVUPS      Z3, (CX)(SI*4)
 	ADDQ         $0x10, SI
-	JMP          loop1_whole
+	CMPQ         SI, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        DI, DI
+	ADDQ         $0x10, AX
+	SUBQ         SI, AX
 	JLE          loop1_done
-	MOVL         $0xffffffff, AX
-	BZHIL        DI, AX, AX
-	KMOVW        AX, K1
+	MOVL         $0xffffffff, DI
+	BZHIL        AX, DI, DI
+	KMOVW        DI, K1
 	VMOVUPS.Z    (BX)(SI*4), K1, Z0
 	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
 	VMULPS       all_bf000000<>+0(SB), Z0, Z2
@@ -861,5 +1017,155 @@ loop1_tail:
 	VMOVUPS      Z3, K1, (CX)(SI*4)
 
 loop1_done:
+	VZEROUPPER
+	RET
+
+// func lookUpAVX512(y *BFloat16, x *BFloat16, table *BFloat16, vectors int)
+// Requires: AVX
+TEXT ·lookUpAVX512(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ table+16(FP), DX
+	MOVQ vectors+24(FP), BX
+	XORQ SI, SI
+
+loop1_row:
+	CMPQ    BX, $0x01
+	JLT     loop1_end
+	MOVQ    (CX)(SI*2), R8
+	MOVWLZX R8, DI
+	SHRQ    $0x10, R8
+	MOVWLZX R8, R9
+	SHRQ    $0x10, R8
+	MOVWLZX R8, R10
+	SHRQ    $0x10, R8
+	MOVQ    8(CX)(SI*2), R11
+	MOVWLZX R11, R12
+	SHRQ    $0x10, R11
+	MOVWLZX R11, R13
+	SHRQ    $0x10, R11
+	MOVWLZX R11, R14
+	SHRQ    $0x10, R11
+	MOVWLZX (DX)(DI*2), DI
+	VMOVD   DI, X0
+	VPINSRW $0x01, (DX)(R9*2), X0, X0
+	VPINSRW $0x02, (DX)(R10*2), X0, X0
+	VPINSRW $0x03, (DX)(R8*2), X0, X0
+	VPINSRW $0x04, (DX)(R12*2), X0, X0
+	VPINSRW $0x05, (DX)(R13*2), X0, X0
+	VPINSRW $0x06, (DX)(R14*2), X0, X0
+	VPINSRW $0x07, (DX)(R11*2), X0, X0
+	VMOVDQU X0, (AX)(SI*2)
+	MOVQ    16(CX)(SI*2), R8
+	MOVWLZX R8, DI
+	SHRQ    $0x10, R8
+	MOVWLZX R8, R9
+	SHRQ    $0x10, R8
+	MOVWLZX R8, R10
+	SHRQ    $0x10, R8
+	MOVQ    24(CX)(SI*2), R11
+	MOVWLZX R11, R12
+	SHRQ    $0x10, R11
+	MOVWLZX R11, R13
+	SHRQ    $0x10, R11
+	MOVWLZX R11, R14
+	SHRQ    $0x10, R11
+	MOVWLZX (DX)(DI*2), DI
+	VMOVD   DI, X0
+	VPINSRW $0x01, (DX)(R9*2), X0, X0
+	VPINSRW $0x02, (DX)(R10*2), X0, X0
+	VPINSRW $0x03, (DX)(R8*2), X0, X0
+	VPINSRW $0x04, (DX)(R12*2), X0, X0
+	VPINSRW $0x05, (DX)(R13*2), X0, X0
+	VPINSRW $0x06, (DX)(R14*2), X0, X0
+	VPINSRW $0x07, (DX)(R11*2), X0, X0
+	VMOVDQU X0, 16(AX)(SI*2)
+	ADDQ    $0x10, SI
+	SUBQ    $0x01, BX
+	JMP     loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func weighAVX512(dx *BFloat16, dy *BFloat16, x *BFloat16, table *float32, vectors int)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·weighAVX512(SB), NOSPLIT, $0-40
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    table+24(FP), BX
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    vectors+32(FP), SI
+	XORQ    DI, DI
+
+loop1_row:
+	CMPQ         SI, $0x01
+	JLT          loop1_end
+	MOVQ         (DX)(DI*2), R8
+	MOVWLZX      R8, R9
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R10
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R11
+	SHRQ         $0x10, R8
+	VMOVD        (BX)(R9*4), X3
+	VPINSRD      $0x01, (BX)(R10*4), X3, X3
+	VPINSRD      $0x02, (BX)(R11*4), X3, X3
+	VPINSRD      $0x03, (BX)(R8*4), X3, X3
+	MOVQ         8(DX)(DI*2), R8
+	MOVWLZX      R8, R9
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R10
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R11
+	SHRQ         $0x10, R8
+	VMOVD        (BX)(R9*4), X4
+	VPINSRD      $0x01, (BX)(R10*4), X4, X4
+	VPINSRD      $0x02, (BX)(R11*4), X4, X4
+	VPINSRD      $0x03, (BX)(R8*4), X4, X4
+	MOVQ         16(DX)(DI*2), R8
+	MOVWLZX      R8, R9
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R10
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R11
+	SHRQ         $0x10, R8
+	VMOVD        (BX)(R9*4), X5
+	VPINSRD      $0x01, (BX)(R10*4), X5, X5
+	VPINSRD      $0x02, (BX)(R11*4), X5, X5
+	VPINSRD      $0x03, (BX)(R8*4), X5, X5
+	MOVQ         24(DX)(DI*2), R8
+	MOVWLZX      R8, R9
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R10
+	SHRQ         $0x10, R8
+	MOVWLZX      R8, R11
+	SHRQ         $0x10, R8
+	VMOVD        (BX)(R9*4), X6
+	VPINSRD      $0x01, (BX)(R10*4), X6, X6
+	VPINSRD      $0x02, (BX)(R11*4), X6, X6
+	VPINSRD      $0x03, (BX)(R8*4), X6, X6
+	VINSERTI128  $0x01, X4, Y3, Y3
+	VINSERTI128  $0x01, X6, Y5, Y4
+	VINSERTI64X4 $0x01, Y4, Z3, Z3
+	VPMOVZXWD    (CX)(DI*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VCMPPS       $0x03, Z3, Z3, K1
+	VPSRLD       $0x10, Z3, Z4
+	VPANDD       Z1, Z4, Z4
+	VPADDD       Z0, Z3, Z6
+	VPADDD       Z4, Z6, Z6
+	VPORD        Z2, Z3, K1, Z6
+	VPSRLD       $0x10, Z6, Z6
+	VPMOVDW      Z6, (AX)(DI*2)
+	ADDQ         $0x10, DI
+	SUBQ         $0x01, SI
+	JMP          loop1_row
+
+loop1_end:
 	VZEROUPPER
 	RET

@@ -31,6 +31,9 @@ type jobs struct {
 	meanPoolBackward meanPoolBackwardJob
 	maxPoolBackward  maxPoolBackwardJob
 
+	geluHalf         geluHalfJob
+	geluHalfBackward geluHalfBackwardJob
+
 	layerNorm         layerNormJob
 	layerNormBackward layerNormBackwardJob
 

@@ -21,6 +21,10 @@ type layerNormJob struct {
 
 func (j *layerNormJob) run(e *Engine, worker, from, to int) {
 	v, a, b := &e.vector, from*j.cols, to*j.cols
+	if allHalf(j.y, j.x) {
+		v.half.layerNorm(j.y.bf16[a:b], j.mean[from:to], j.rstd[from:to], j.x.bf16[a:b], j.gamma, j.beta, to-from, j.cols, j.eps)
+		return
+	}
 	y := v.room(worker, 0, j.y, a, b)
 	v.layerNorm(y, j.mean[from:to], j.rstd[from:to], v.open(worker, 1, j.x, a, b), j.gamma, j.beta, to-from, j.cols, j.eps)
 	v.shut(j.y, a, b, y)
@@ -52,46 +56,54 @@ func (j *layerNormBackwardJob) run(e *Engine, worker, from, to int) {
 	v, cols, a, b := &e.vector, j.cols, from*j.cols, to*j.cols
 	part := j.partials[from/j.step*2*cols:][:2*cols]
 	clear(part)
+	if allHalf(j.dx, j.dy, j.x) {
+		v.half.layerNormBackward(j.dx.bf16[a:b], part[:cols], part[cols:], j.dy.bf16[a:b], j.x.bf16[a:b], j.gamma, j.mean[from:to], j.rstd[from:to], to-from, cols)
+		return
+	}
 	dx := v.room(worker, 0, j.dx, a, b)
 	v.layerNormBackward(dx, part[:cols], part[cols:], v.open(worker, 1, j.dy, a, b), v.open(worker, 2, j.x, a, b), j.gamma, j.mean[from:to], j.rstd[from:to], to-from, cols)
 	v.shut(j.dx, a, b, dx)
 }
 
-func layerNormPortable(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32) {
+func layerNormPortable[T storage](y []T, mean, rstd []float32, x []T, gamma, beta []float32, rows, cols int, eps float32) {
 	for i := range rows {
 		in, out := x[i*cols:(i+1)*cols], y[i*cols:(i+1)*cols]
-		center := float32(sumPortable(in) / float64(cols))
+		total := 0.0
+		for _, v := range in {
+			total += float64(value(v))
+		}
+		center := float32(total / float64(cols))
 		squares := 0.0
 		for _, v := range in {
-			d := float64(v - center)
+			d := float64(value(v) - center)
 			squares += d * d
 		}
 		inverse := float32(1 / math.Sqrt(squares/float64(cols)+float64(eps)))
 		for j, v := range in {
-			out[j] = (v-center)*inverse*gamma[j] + beta[j]
+			out[j] = stored[T]((value(v)-center)*inverse*gamma[j] + beta[j])
 		}
 		mean[i], rstd[i] = center, inverse
 	}
 }
 
 // layerNormBackwardPortable adds to dgamma and dbeta, so that one call a block suffices.
-func layerNormBackwardPortable(dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int) {
+func layerNormBackwardPortable[T storage](dx []T, dgamma, dbeta []float32, dy, x []T, gamma, mean, rstd []float32, rows, cols int) {
 	for i := range rows {
 		in, gradient, out := x[i*cols:(i+1)*cols], dy[i*cols:(i+1)*cols], dx[i*cols:(i+1)*cols]
 		center, inverse := mean[i], rstd[i]
 		sum, product := 0.0, 0.0
 		for j, v := range gradient {
-			h := (in[j] - center) * inverse
-			g := v * gamma[j]
+			h := (value(in[j]) - center) * inverse
+			g := value(v) * gamma[j]
 			sum += float64(g)
 			product += float64(g) * float64(h)
-			dgamma[j] += v * h
-			dbeta[j] += v
+			dgamma[j] += value(v) * h
+			dbeta[j] += value(v)
 		}
 		meanGradient, meanProduct := float32(sum/float64(cols)), float32(product/float64(cols))
 		for j, v := range gradient {
-			h := (in[j] - center) * inverse
-			out[j] = inverse * (v*gamma[j] - meanGradient - h*meanProduct)
+			h := (value(in[j]) - center) * inverse
+			out[j] = stored[T](inverse * (value(v)*gamma[j] - meanGradient - h*meanProduct))
 		}
 	}
 }

@@ -11,7 +11,19 @@ func layerNormAVX2(y []float32, mean []float32, rstd []float32, x []float32, gam
 func layerNormBackwardAVX2(dx []float32, dgamma []float32, dbeta []float32, dy []float32, x []float32, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
 
 //go:noescape
+func layerNormBFloat16AVX2(y []BFloat16, mean []float32, rstd []float32, x []BFloat16, gamma []float32, beta []float32, rows int, cols int, eps float32)
+
+//go:noescape
+func layerNormBackwardBFloat16AVX2(dx []BFloat16, dgamma []float32, dbeta []float32, dy []BFloat16, x []BFloat16, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
 func layerNormAVX512(y []float32, mean []float32, rstd []float32, x []float32, gamma []float32, beta []float32, rows int, cols int, eps float32)
 
 //go:noescape
 func layerNormBackwardAVX512(dx []float32, dgamma []float32, dbeta []float32, dy []float32, x []float32, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
+
+//go:noescape
+func layerNormBFloat16AVX512(y []BFloat16, mean []float32, rstd []float32, x []BFloat16, gamma []float32, beta []float32, rows int, cols int, eps float32)
+
+//go:noescape
+func layerNormBackwardBFloat16AVX512(dx []BFloat16, dgamma []float32, dbeta []float32, dy []BFloat16, x []BFloat16, gamma []float32, mean []float32, rstd []float32, rows int, cols int)

@@ -17,57 +17,60 @@ TEXT ·layerNormAVX2(SB), NOSPLIT, $0-164
 	MOVQ cols+152(FP), R9
 
 loop1_row:
-	TESTQ  R8, R8
-	JLE    loop1_end
+	CMPQ   R8, $0x01
+	JLT    loop1_end
 	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
 	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x08, R11
+	JLT    loop2_tail
 
 loop2_whole:
-	MOVQ    R9, R11
-	SUBQ    R10, R11
-	CMPQ    R11, $0x08
-	JLT     loop2_tail
-	VMOVUPS (BX)(R10*4), Y1
-	VADDPS  Y1, Y0, Y0
+	VMOVUPS (BX)(R10*4), Y2
+	VADDPS  Y2, Y0, Y0
 	ADDQ    $0x08, R10
-	JMP     loop2_whole
+	CMPQ    R10, R11
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ      R11, R11
+	ADDQ       $0x08, R11
+	SUBQ       R10, R11
 	JLE        loop2_done
 	LEAQ       tail_masks<>+32(SB), R12
 	NEGQ       R11
-	VMOVDQU    (R12)(R11*4), Y1
-	VMASKMOVPS (BX)(R10*4), Y1, Y1
-	VADDPS     Y1, Y0, Y0
+	VMOVDQU    (R12)(R11*4), Y2
+	VMASKMOVPS (BX)(R10*4), Y2, Y2
+	VADDPS     Y2, Y0, Y0
 
 loop2_done:
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X1
-	VMOVSHDUP    X1, X0
-	VADDPS       X1, X0, X1
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VMOVHLPS     X2, X2, X0
+	VADDPS       X2, X0, X2
+	VMOVSHDUP    X2, X0
+	VADDPS       X2, X0, X2
 	VXORPS       X0, X0, X0
 	VCVTSI2SSQ   R9, X0, X0
-	VDIVSS       X0, X1, X1
-	VBROADCASTSS X1, Y0
-	VXORPS       Y1, Y1, Y1
+	VDIVSS       X0, X2, X2
+	VBROADCASTSS X2, Y0
+	VMOVSS       X0, (CX)
 	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop3_tail
 
 loop3_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x08
-	JLT         loop3_tail
 	VMOVUPS     (BX)(R10*4), Y2
 	VSUBPS      Y0, Y2, Y2
 	VFMADD231PS Y2, Y2, Y1
 	ADDQ        $0x08, R10
-	JMP         loop3_whole
+	CMPQ        R10, R11
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x08, R11
+	SUBQ        R10, R11
 	JLE         loop3_done
 	LEAQ        tail_masks<>+32(SB), R12
 	NEGQ        R11
@@ -93,15 +96,13 @@ loop3_done:
 	VSQRTPS      Y1, Y1
 	VMOVUPS      all_3f800000<>+0(SB), Y2
 	VDIVPS       Y1, Y2, Y1
-	VMOVSS       X0, (CX)
 	VMOVSS       X1, (DX)
 	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop4_tail
 
 loop4_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x08
-	JLT         loop4_tail
 	VMOVUPS     (BX)(R10*4), Y2
 	VSUBPS      Y0, Y2, Y2
 	VMULPS      Y1, Y2, Y2
@@ -110,10 +111,12 @@ loop4_whole:
 	VFMADD213PS Y3, Y4, Y2
 	VMOVUPS     Y2, (AX)(R10*4)
 	ADDQ        $0x08, R10
-	JMP         loop4_whole
+	CMPQ        R10, R11
+	JLE         loop4_whole
 
 loop4_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x08, R11
+	SUBQ        R10, R11
 	JLE         loop4_done
 	LEAQ        tail_masks<>+32(SB), R12
 	NEGQ        R11
@@ -131,7 +134,7 @@ loop4_done:
 	LEAQ (AX)(R9*4), AX
 	ADDQ $0x04, CX
 	ADDQ $0x04, DX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -189,19 +192,18 @@ TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-208
 	MOVQ cols+200(FP), R11
 
 loop1_row:
-	TESTQ        R10, R10
-	JLE          loop1_end
+	CMPQ         R10, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (R8), Y0
 	VBROADCASTSS (R9), Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ        R11, R13
-	SUBQ        R12, R13
-	CMPQ        R13, $0x08
-	JLT         loop2_tail
 	VMOVUPS     (SI)(R12*4), Y4
 	VMOVUPS     (BX)(R12*4), Y5
 	VMOVUPS     (DI)(R12*4), Y6
@@ -217,10 +219,12 @@ loop2_whole:
 	VFMADD231PS Y5, Y4, Y6
 	VMOVUPS     Y6, (CX)(R12*4)
 	ADDQ        $0x08, R12
-	JMP         loop2_whole
+	CMPQ        R12, R13
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R13, R13
+	ADDQ        $0x08, R13
+	SUBQ        R12, R13
 	JLE         loop2_done
 	LEAQ        tail_masks<>+32(SB), R14
 	NEGQ        R13
@@ -262,12 +266,11 @@ loop2_done:
 	VDIVSS       X3, X4, X4
 	VBROADCASTSS X4, Y3
 	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop3_tail
 
 loop3_whole:
-	MOVQ         R11, R13
-	SUBQ         R12, R13
-	CMPQ         R13, $0x08
-	JLT          loop3_tail
 	VMOVUPS      (SI)(R12*4), Y4
 	VMOVUPS      (BX)(R12*4), Y5
 	VSUBPS       Y0, Y4, Y4
@@ -278,10 +281,12 @@ loop3_whole:
 	VMULPS       Y1, Y5, Y5
 	VMOVUPS      Y5, (AX)(R12*4)
 	ADDQ         $0x08, R12
-	JMP          loop3_whole
+	CMPQ         R12, R13
+	JLE          loop3_whole
 
 loop3_tail:
-	TESTQ        R13, R13
+	ADDQ         $0x08, R13
+	SUBQ         R12, R13
 	JLE          loop3_done
 	LEAQ         tail_masks<>+32(SB), R14
 	NEGQ         R13
@@ -302,7 +307,888 @@ loop3_done:
 	LEAQ (BX)(R11*4), BX
 	ADDQ $0x04, R8
 	ADDQ $0x04, R9
-	DECQ R10
+	SUBQ $0x01, R10
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func layerNormBFloat16AVX2(y []BFloat16, mean []float32, rstd []float32, x []BFloat16, gamma []float32, beta []float32, rows int, cols int, eps float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·layerNormBFloat16AVX2(SB), NOSPLIT, $192-164
+	MOVQ y_base+0(FP), AX
+	MOVQ mean_base+24(FP), CX
+	MOVQ rstd_base+48(FP), DX
+	MOVQ x_base+72(FP), BX
+	MOVQ gamma_base+96(FP), SI
+	MOVQ beta_base+120(FP), DI
+	MOVQ rows+144(FP), R8
+	MOVQ cols+152(FP), R9
+
+loop1_row:
+	CMPQ   R8, $0x02
+	JLT    loop1_end
+	LEAQ   (BX)(R9*2), R10
+	LEAQ   (AX)(R9*2), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y2, Y2, Y2
+	VXORPS Y1, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	XORQ   R12, R12
+	MOVQ   R9, R13
+	SUBQ   $0x08, R13
+	JLT    loop2_tail
+
+loop2_whole:
+	VPMOVZXWD (BX)(R12*2), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VADDPS    Y4, Y0, Y0
+	ADDQ      $0x08, R12
+	CMPQ      R12, R13
+	JLE       loop2_whole
+
+loop2_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop2_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y4, Y4, Y4
+	VMOVDQU X4, (SP)
+	LEAQ    (BX)(R12*2), R12
+
+loop3_row:
+	CMPQ    R13, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, -2(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VADDPS    Y4, Y0, Y0
+
+loop2_done:
+	XORQ R12, R12
+	MOVQ R9, R13
+	SUBQ $0x08, R13
+	JLT  loop4_tail
+
+loop4_whole:
+	VPMOVZXWD (R10)(R12*2), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VADDPS    Y4, Y1, Y1
+	ADDQ      $0x08, R12
+	CMPQ      R12, R13
+	JLE       loop4_whole
+
+loop4_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop4_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y4, Y4, Y4
+	VMOVDQU X4, 16(SP)
+	LEAQ    (R10)(R12*2), R12
+
+loop5_row:
+	CMPQ    R13, $0x01
+	JLT     loop5_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 14(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop5_row
+
+loop5_end:
+	VPMOVZXWD 16(SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VADDPS    Y4, Y1, Y1
+
+loop4_done:
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VMOVHLPS     X4, X4, X0
+	VADDPS       X4, X0, X4
+	VMOVSHDUP    X4, X0
+	VADDPS       X4, X0, X4
+	VXORPS       X0, X0, X0
+	VCVTSI2SSQ   R9, X0, X0
+	VDIVSS       X0, X4, X4
+	VBROADCASTSS X4, Y0
+	VMOVSS       X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X4
+	VADDPS       X4, X1, X4
+	VMOVHLPS     X4, X4, X1
+	VADDPS       X4, X1, X4
+	VMOVSHDUP    X4, X1
+	VADDPS       X4, X1, X4
+	VXORPS       X1, X1, X1
+	VCVTSI2SSQ   R9, X1, X1
+	VDIVSS       X1, X4, X4
+	VBROADCASTSS X4, Y1
+	VMOVSS       X1, 4(CX)
+	XORQ         R12, R12
+	MOVQ         R9, R13
+	SUBQ         $0x08, R13
+	JLT          loop6_tail
+
+loop6_whole:
+	VPMOVZXWD   (BX)(R12*2), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VSUBPS      Y0, Y4, Y4
+	VFMADD231PS Y4, Y4, Y2
+	VPMOVZXWD   (R10)(R12*2), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD231PS Y4, Y4, Y3
+	ADDQ        $0x08, R12
+	CMPQ        R12, R13
+	JLE         loop6_whole
+
+loop6_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop6_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y5, Y5, Y5
+	VMOVDQU X5, 32(SP)
+	LEAQ    (BX)(R12*2), R14
+	MOVQ    R13, R15
+
+loop7_row:
+	CMPQ    R15, $0x01
+	JLT     loop7_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, 30(SP)(R15*2)
+	SUBQ    $0x01, R15
+	JMP     loop7_row
+
+loop7_end:
+	VPMOVZXWD   32(SP), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VSUBPS      Y0, Y5, Y5
+	VANDPS      Y5, Y4, Y5
+	VFMADD231PS Y5, Y5, Y2
+	VXORPS      Y5, Y5, Y5
+	VMOVDQU     X5, 48(SP)
+	LEAQ        (R10)(R12*2), R12
+
+loop8_row:
+	CMPQ    R13, $0x01
+	JLT     loop8_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 46(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop8_row
+
+loop8_end:
+	VPMOVZXWD   48(SP), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VSUBPS      Y1, Y5, Y5
+	VANDPS      Y5, Y4, Y5
+	VFMADD231PS Y5, Y5, Y3
+
+loop6_done:
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X4, X2, X4
+	VMOVSHDUP    X4, X2
+	VADDPS       X4, X2, X4
+	VXORPS       X2, X2, X2
+	VCVTSI2SSQ   R9, X2, X2
+	VDIVSS       X2, X4, X4
+	VBROADCASTSS X4, Y2
+	VBROADCASTSS eps+160(FP), Y4
+	VADDPS       Y4, Y2, Y2
+	VSQRTPS      Y2, Y2
+	VMOVUPS      all_3f800000<>+0(SB), Y4
+	VDIVPS       Y2, Y4, Y2
+	VMOVSS       X2, (DX)
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X4, X3, X4
+	VMOVSHDUP    X4, X3
+	VADDPS       X4, X3, X4
+	VXORPS       X3, X3, X3
+	VCVTSI2SSQ   R9, X3, X3
+	VDIVSS       X3, X4, X4
+	VBROADCASTSS X4, Y3
+	VBROADCASTSS eps+160(FP), Y4
+	VADDPS       Y4, Y3, Y3
+	VSQRTPS      Y3, Y3
+	VMOVUPS      all_3f800000<>+0(SB), Y4
+	VDIVPS       Y3, Y4, Y3
+	VMOVSS       X3, 4(DX)
+	XORQ         R12, R12
+	MOVQ         R9, R13
+	SUBQ         $0x08, R13
+	JLT          loop9_tail
+
+loop9_whole:
+	VPMOVZXWD   (BX)(R12*2), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y2, Y4, Y4
+	VMOVUPS     (DI)(R12*4), Y5
+	VMOVUPS     (SI)(R12*4), Y6
+	VFMADD213PS Y5, Y6, Y4
+	VCMPPS      $0x03, Y4, Y4, Y5
+	VPSRLD      $0x10, Y4, Y6
+	VANDPS      all_00000001<>+0(SB), Y6, Y6
+	VPADDD      all_00007fff<>+0(SB), Y4, Y7
+	VPADDD      Y6, Y7, Y7
+	VPOR        all_00400000<>+0(SB), Y4, Y4
+	VBLENDVPS   Y5, Y4, Y7, Y7
+	VPSRLD      $0x10, Y7, Y7
+	VPACKUSDW   Y7, Y7, Y7
+	VPERMQ      $0x08, Y7, Y7
+	VMOVDQU     X7, (AX)(R12*2)
+	ADDQ        $0x08, R12
+	CMPQ        R12, R13
+	JLE         loop9_whole
+
+loop9_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop9_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y5, Y5, Y5
+	VMOVDQU X5, 64(SP)
+	LEAQ    (BX)(R12*2), R14
+	MOVQ    R13, R15
+
+loop10_row:
+	CMPQ    R15, $0x01
+	JLT     loop10_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, 62(SP)(R15*2)
+	SUBQ    $0x01, R15
+	JMP     loop10_row
+
+loop10_end:
+	VPMOVZXWD   64(SP), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VSUBPS      Y0, Y5, Y5
+	VMULPS      Y2, Y5, Y5
+	VMASKMOVPS  (DI)(R12*4), Y4, Y0
+	VMASKMOVPS  (SI)(R12*4), Y4, Y2
+	VFMADD213PS Y0, Y2, Y5
+	VCMPPS      $0x03, Y5, Y5, Y0
+	VPSRLD      $0x10, Y5, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y5, Y4
+	VPADDD      Y2, Y4, Y4
+	VPOR        all_00400000<>+0(SB), Y5, Y2
+	VBLENDVPS   Y0, Y2, Y4, Y4
+	VPSRLD      $0x10, Y4, Y4
+	VPACKUSDW   Y4, Y4, Y4
+	VPERMQ      $0x08, Y4, Y4
+	VMOVDQU     X4, 80(SP)
+	LEAQ        (AX)(R12*2), R12
+
+loop11_row:
+	CMPQ    R13, $0x01
+	JLT     loop11_end
+	MOVWLZX 78(SP)(R13*2), R14
+	MOVW    R14, -2(R12)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop11_row
+
+loop11_end:
+loop9_done:
+	XORQ R12, R12
+	MOVQ R9, R13
+	SUBQ $0x08, R13
+	JLT  loop12_tail
+
+loop12_whole:
+	VPMOVZXWD   (R10)(R12*2), Y0
+	VPSLLD      $0x10, Y0, Y0
+	VSUBPS      Y1, Y0, Y0
+	VMULPS      Y3, Y0, Y0
+	VMOVUPS     (DI)(R12*4), Y2
+	VMOVUPS     (SI)(R12*4), Y4
+	VFMADD213PS Y2, Y4, Y0
+	VCMPPS      $0x03, Y0, Y0, Y2
+	VPSRLD      $0x10, Y0, Y4
+	VANDPS      all_00000001<>+0(SB), Y4, Y4
+	VPADDD      all_00007fff<>+0(SB), Y0, Y5
+	VPADDD      Y4, Y5, Y5
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y2, Y0, Y5, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VMOVDQU     X5, (R11)(R12*2)
+	ADDQ        $0x08, R12
+	CMPQ        R12, R13
+	JLE         loop12_whole
+
+loop12_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop12_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y0
+	NEGQ    R13
+	VXORPS  Y2, Y2, Y2
+	VMOVDQU X2, 96(SP)
+	LEAQ    (R10)(R12*2), R10
+	MOVQ    R13, R14
+
+loop13_row:
+	CMPQ    R14, $0x01
+	JLT     loop13_end
+	MOVWLZX -2(R10)(R14*2), R15
+	MOVW    R15, 94(SP)(R14*2)
+	SUBQ    $0x01, R14
+	JMP     loop13_row
+
+loop13_end:
+	VPMOVZXWD   96(SP), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VSUBPS      Y1, Y2, Y2
+	VMULPS      Y3, Y2, Y2
+	VMASKMOVPS  (DI)(R12*4), Y0, Y1
+	VMASKMOVPS  (SI)(R12*4), Y0, Y0
+	VFMADD213PS Y1, Y0, Y2
+	VCMPPS      $0x03, Y2, Y2, Y0
+	VPSRLD      $0x10, Y2, Y1
+	VANDPS      all_00000001<>+0(SB), Y1, Y1
+	VPADDD      all_00007fff<>+0(SB), Y2, Y3
+	VPADDD      Y1, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y2, Y1
+	VBLENDVPS   Y0, Y1, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, 112(SP)
+	LEAQ        (R11)(R12*2), R10
+	MOVQ        R13, R11
+
+loop14_row:
+	CMPQ    R11, $0x01
+	JLT     loop14_end
+	MOVWLZX 110(SP)(R11*2), R12
+	MOVW    R12, -2(R10)(R11*2)
+	SUBQ    $0x01, R11
+	JMP     loop14_row
+
+loop14_end:
+loop12_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	SUBQ $0x02, R8
+	JMP  loop1_row
+
+loop1_end:
+loop15_row:
+	CMPQ   R8, $0x01
+	JLT    loop15_end
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x08, R11
+	JLT    loop16_tail
+
+loop16_whole:
+	VPMOVZXWD (BX)(R10*2), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VADDPS    Y2, Y0, Y0
+	ADDQ      $0x08, R10
+	CMPQ      R10, R11
+	JLE       loop16_whole
+
+loop16_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop16_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y2
+	NEGQ    R11
+	VXORPS  Y2, Y2, Y2
+	VMOVDQU X2, 128(SP)
+	LEAQ    (BX)(R10*2), R10
+
+loop17_row:
+	CMPQ    R11, $0x01
+	JLT     loop17_end
+	MOVWLZX -2(R10)(R11*2), R12
+	MOVW    R12, 126(SP)(R11*2)
+	SUBQ    $0x01, R11
+	JMP     loop17_row
+
+loop17_end:
+	VPMOVZXWD 128(SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VADDPS    Y2, Y0, Y0
+
+loop16_done:
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VMOVHLPS     X2, X2, X0
+	VADDPS       X2, X0, X2
+	VMOVSHDUP    X2, X0
+	VADDPS       X2, X0, X2
+	VXORPS       X0, X0, X0
+	VCVTSI2SSQ   R9, X0, X0
+	VDIVSS       X0, X2, X2
+	VBROADCASTSS X2, Y0
+	VMOVSS       X0, (CX)
+	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop18_tail
+
+loop18_whole:
+	VPMOVZXWD   (BX)(R10*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VSUBPS      Y0, Y2, Y2
+	VFMADD231PS Y2, Y2, Y1
+	ADDQ        $0x08, R10
+	CMPQ        R10, R11
+	JLE         loop18_whole
+
+loop18_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop18_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y2
+	NEGQ    R11
+	VXORPS  Y3, Y3, Y3
+	VMOVDQU X3, 144(SP)
+	LEAQ    (BX)(R10*2), R10
+
+loop19_row:
+	CMPQ    R11, $0x01
+	JLT     loop19_end
+	MOVWLZX -2(R10)(R11*2), R12
+	MOVW    R12, 142(SP)(R11*2)
+	SUBQ    $0x01, R11
+	JMP     loop19_row
+
+loop19_end:
+	VPMOVZXWD   144(SP), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VSUBPS      Y0, Y3, Y3
+	VANDPS      Y3, Y2, Y3
+	VFMADD231PS Y3, Y3, Y1
+
+loop18_done:
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X2, X1, X2
+	VMOVSHDUP    X2, X1
+	VADDPS       X2, X1, X2
+	VXORPS       X1, X1, X1
+	VCVTSI2SSQ   R9, X1, X1
+	VDIVSS       X1, X2, X2
+	VBROADCASTSS X2, Y1
+	VBROADCASTSS eps+160(FP), Y2
+	VADDPS       Y2, Y1, Y1
+	VSQRTPS      Y1, Y1
+	VMOVUPS      all_3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VMOVSS       X1, (DX)
+	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          loop20_tail
+
+loop20_whole:
+	VPMOVZXWD   (BX)(R10*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DI)(R10*4), Y3
+	VMOVUPS     (SI)(R10*4), Y4
+	VFMADD213PS Y3, Y4, Y2
+	VCMPPS      $0x03, Y2, Y2, Y3
+	VPSRLD      $0x10, Y2, Y4
+	VANDPS      all_00000001<>+0(SB), Y4, Y4
+	VPADDD      all_00007fff<>+0(SB), Y2, Y5
+	VPADDD      Y4, Y5, Y5
+	VPOR        all_00400000<>+0(SB), Y2, Y2
+	VBLENDVPS   Y3, Y2, Y5, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VMOVDQU     X5, (AX)(R10*2)
+	ADDQ        $0x08, R10
+	CMPQ        R10, R11
+	JLE         loop20_whole
+
+loop20_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop20_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y2
+	NEGQ    R11
+	VXORPS  Y3, Y3, Y3
+	VMOVDQU X3, 160(SP)
+	LEAQ    (BX)(R10*2), R12
+	MOVQ    R11, R13
+
+loop21_row:
+	CMPQ    R13, $0x01
+	JLT     loop21_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 158(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop21_row
+
+loop21_end:
+	VPMOVZXWD   160(SP), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VSUBPS      Y0, Y3, Y3
+	VMULPS      Y1, Y3, Y3
+	VMASKMOVPS  (DI)(R10*4), Y2, Y0
+	VMASKMOVPS  (SI)(R10*4), Y2, Y1
+	VFMADD213PS Y0, Y1, Y3
+	VCMPPS      $0x03, Y3, Y3, Y0
+	VPSRLD      $0x10, Y3, Y1
+	VANDPS      all_00000001<>+0(SB), Y1, Y1
+	VPADDD      all_00007fff<>+0(SB), Y3, Y2
+	VPADDD      Y1, Y2, Y2
+	VPOR        all_00400000<>+0(SB), Y3, Y1
+	VBLENDVPS   Y0, Y1, Y2, Y2
+	VPSRLD      $0x10, Y2, Y2
+	VPACKUSDW   Y2, Y2, Y2
+	VPERMQ      $0x08, Y2, Y2
+	VMOVDQU     X2, 176(SP)
+	LEAQ        (AX)(R10*2), R10
+
+loop22_row:
+	CMPQ    R11, $0x01
+	JLT     loop22_end
+	MOVWLZX 174(SP)(R11*2), R12
+	MOVW    R12, -2(R10)(R11*2)
+	SUBQ    $0x01, R11
+	JMP     loop22_row
+
+loop22_end:
+loop20_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	SUBQ $0x01, R8
+	JMP  loop15_row
+
+loop15_end:
+	VZEROUPPER
+	RET
+
+DATA all_00007fff<>+0(SB)/4, $0x00007fff
+DATA all_00007fff<>+4(SB)/4, $0x00007fff
+DATA all_00007fff<>+8(SB)/4, $0x00007fff
+DATA all_00007fff<>+12(SB)/4, $0x00007fff
+DATA all_00007fff<>+16(SB)/4, $0x00007fff
+DATA all_00007fff<>+20(SB)/4, $0x00007fff
+DATA all_00007fff<>+24(SB)/4, $0x00007fff
+DATA all_00007fff<>+28(SB)/4, $0x00007fff
+DATA all_00007fff<>+32(SB)/4, $0x00007fff
+DATA all_00007fff<>+36(SB)/4, $0x00007fff
+DATA all_00007fff<>+40(SB)/4, $0x00007fff
+DATA all_00007fff<>+44(SB)/4, $0x00007fff
+DATA all_00007fff<>+48(SB)/4, $0x00007fff
+DATA all_00007fff<>+52(SB)/4, $0x00007fff
+DATA all_00007fff<>+56(SB)/4, $0x00007fff
+DATA all_00007fff<>+60(SB)/4, $0x00007fff
+GLOBL all_00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA all_00000001<>+0(SB)/4, $0x00000001
+DATA all_00000001<>+4(SB)/4, $0x00000001
+DATA all_00000001<>+8(SB)/4, $0x00000001
+DATA all_00000001<>+12(SB)/4, $0x00000001
+DATA all_00000001<>+16(SB)/4, $0x00000001
+DATA all_00000001<>+20(SB)/4, $0x00000001
+DATA all_00000001<>+24(SB)/4, $0x00000001
+DATA all_00000001<>+28(SB)/4, $0x00000001
+DATA all_00000001<>+32(SB)/4, $0x00000001
+DATA all_00000001<>+36(SB)/4, $0x00000001
+DATA all_00000001<>+40(SB)/4, $0x00000001
+DATA all_00000001<>+44(SB)/4, $0x00000001
+DATA all_00000001<>+48(SB)/4, $0x00000001
+DATA all_00000001<>+52(SB)/4, $0x00000001
+DATA all_00000001<>+56(SB)/4, $0x00000001
+DATA all_00000001<>+60(SB)/4, $0x00000001
+GLOBL all_00000001<>(SB), RODATA|NOPTR, $64
+
+DATA all_00400000<>+0(SB)/4, $0x00400000
+DATA all_00400000<>+4(SB)/4, $0x00400000
+DATA all_00400000<>+8(SB)/4, $0x00400000
+DATA all_00400000<>+12(SB)/4, $0x00400000
+DATA all_00400000<>+16(SB)/4, $0x00400000
+DATA all_00400000<>+20(SB)/4, $0x00400000
+DATA all_00400000<>+24(SB)/4, $0x00400000
+DATA all_00400000<>+28(SB)/4, $0x00400000
+DATA all_00400000<>+32(SB)/4, $0x00400000
+DATA all_00400000<>+36(SB)/4, $0x00400000
+DATA all_00400000<>+40(SB)/4, $0x00400000
+DATA all_00400000<>+44(SB)/4, $0x00400000
+DATA all_00400000<>+48(SB)/4, $0x00400000
+DATA all_00400000<>+52(SB)/4, $0x00400000
+DATA all_00400000<>+56(SB)/4, $0x00400000
+DATA all_00400000<>+60(SB)/4, $0x00400000
+GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
+
+// func layerNormBackwardBFloat16AVX2(dx []BFloat16, dgamma []float32, dbeta []float32, dy []BFloat16, x []BFloat16, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·layerNormBackwardBFloat16AVX2(SB), NOSPLIT, $80-208
+	MOVQ dx_base+0(FP), AX
+	MOVQ dgamma_base+24(FP), CX
+	MOVQ dbeta_base+48(FP), DX
+	MOVQ dy_base+72(FP), BX
+	MOVQ x_base+96(FP), SI
+	MOVQ gamma_base+120(FP), DI
+	MOVQ mean_base+144(FP), R8
+	MOVQ rstd_base+168(FP), R9
+	MOVQ rows+192(FP), R10
+	MOVQ cols+200(FP), R11
+
+loop1_row:
+	CMPQ         R10, $0x01
+	JLT          loop1_end
+	VBROADCASTSS (R8), Y0
+	VBROADCASTSS (R9), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (SI)(R12*2), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VPMOVZXWD   (BX)(R12*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMOVUPS     (DI)(R12*4), Y6
+	VSUBPS      Y0, Y4, Y4
+	VMULPS      Y1, Y4, Y4
+	VMULPS      Y5, Y6, Y6
+	VADDPS      Y6, Y2, Y2
+	VFMADD231PS Y6, Y4, Y3
+	VMOVUPS     (DX)(R12*4), Y6
+	VADDPS      Y5, Y6, Y6
+	VMOVUPS     Y6, (DX)(R12*4)
+	VMOVUPS     (CX)(R12*4), Y6
+	VFMADD231PS Y5, Y4, Y6
+	VMOVUPS     Y6, (CX)(R12*4)
+	ADDQ        $0x08, R12
+	CMPQ        R12, R13
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop2_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y5, Y5, Y5
+	VMOVDQU X5, (SP)
+	LEAQ    (SI)(R12*2), R14
+	MOVQ    R13, R15
+
+loop3_row:
+	CMPQ    R15, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, -2(SP)(R15*2)
+	SUBQ    $0x01, R15
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD (SP), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, 16(SP)
+	LEAQ      (BX)(R12*2), R14
+
+loop4_row:
+	CMPQ    R13, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R14)(R13*2), R15
+	MOVW    R15, 14(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD   16(SP), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VMASKMOVPS  (DI)(R12*4), Y4, Y7
+	VSUBPS      Y0, Y5, Y5
+	VMULPS      Y1, Y5, Y5
+	VMULPS      Y6, Y7, Y7
+	VADDPS      Y7, Y2, Y2
+	VFMADD231PS Y7, Y5, Y3
+	VMASKMOVPS  (DX)(R12*4), Y4, Y7
+	VADDPS      Y6, Y7, Y7
+	VMASKMOVPS  Y7, Y4, (DX)(R12*4)
+	VMASKMOVPS  (CX)(R12*4), Y4, Y7
+	VFMADD231PS Y6, Y5, Y7
+	VMASKMOVPS  Y7, Y4, (CX)(R12*4)
+
+loop2_done:
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X4
+	VMOVHLPS     X4, X4, X2
+	VADDPS       X4, X2, X4
+	VMOVSHDUP    X4, X2
+	VADDPS       X4, X2, X4
+	VXORPS       X2, X2, X2
+	VCVTSI2SSQ   R11, X2, X2
+	VDIVSS       X2, X4, X4
+	VBROADCASTSS X4, Y2
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X4
+	VMOVHLPS     X4, X4, X3
+	VADDPS       X4, X3, X4
+	VMOVSHDUP    X4, X3
+	VADDPS       X4, X3, X4
+	VXORPS       X3, X3, X3
+	VCVTSI2SSQ   R11, X3, X3
+	VDIVSS       X3, X4, X4
+	VBROADCASTSS X4, Y3
+	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x08, R13
+	JLT          loop5_tail
+
+loop5_whole:
+	VPMOVZXWD    (SI)(R12*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    (BX)(R12*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VSUBPS       Y0, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVUPS      (DI)(R12*4), Y6
+	VFMSUB213PS  Y2, Y6, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VCMPPS       $0x03, Y5, Y5, Y4
+	VPSRLD       $0x10, Y5, Y6
+	VANDPS       all_00000001<>+0(SB), Y6, Y6
+	VPADDD       all_00007fff<>+0(SB), Y5, Y7
+	VPADDD       Y6, Y7, Y7
+	VPOR         all_00400000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y4, Y5, Y7, Y7
+	VPSRLD       $0x10, Y7, Y7
+	VPACKUSDW    Y7, Y7, Y7
+	VPERMQ       $0x08, Y7, Y7
+	VMOVDQU      X7, (AX)(R12*2)
+	ADDQ         $0x08, R12
+	CMPQ         R12, R13
+	JLE          loop5_whole
+
+loop5_tail:
+	ADDQ    $0x08, R13
+	SUBQ    R12, R13
+	JLE     loop5_done
+	LEAQ    tail_masks<>+32(SB), R14
+	NEGQ    R13
+	VMOVDQU (R14)(R13*4), Y4
+	NEGQ    R13
+	VXORPS  Y5, Y5, Y5
+	VMOVDQU X5, 32(SP)
+	LEAQ    (SI)(R12*2), R14
+	MOVQ    R13, R15
+
+loop6_row:
+	CMPQ    R15, $0x01
+	JLT     loop6_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, 30(SP)(R15*2)
+	SUBQ    $0x01, R15
+	JMP     loop6_row
+
+loop6_end:
+	VPMOVZXWD 32(SP), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, 48(SP)
+	LEAQ      (BX)(R12*2), R14
+	MOVQ      R13, R15
+
+loop7_row:
+	CMPQ    R15, $0x01
+	JLT     loop7_end
+	MOVWLZX -2(R14)(R15*2), BP
+	MOVW    BP, 46(SP)(R15*2)
+	SUBQ    $0x01, R15
+	JMP     loop7_row
+
+loop7_end:
+	VPMOVZXWD    48(SP), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VSUBPS       Y0, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VMASKMOVPS   (DI)(R12*4), Y4, Y0
+	VFMSUB213PS  Y2, Y0, Y6
+	VFNMADD231PS Y3, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VCMPPS       $0x03, Y6, Y6, Y0
+	VPSRLD       $0x10, Y6, Y1
+	VANDPS       all_00000001<>+0(SB), Y1, Y1
+	VPADDD       all_00007fff<>+0(SB), Y6, Y2
+	VPADDD       Y1, Y2, Y2
+	VPOR         all_00400000<>+0(SB), Y6, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y2
+	VPSRLD       $0x10, Y2, Y2
+	VPACKUSDW    Y2, Y2, Y2
+	VPERMQ       $0x08, Y2, Y2
+	VMOVDQU      X2, 64(SP)
+	LEAQ         (AX)(R12*2), R12
+
+loop8_row:
+	CMPQ    R13, $0x01
+	JLT     loop8_end
+	MOVWLZX 62(SP)(R13*2), R14
+	MOVW    R14, -2(R12)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop8_row
+
+loop8_end:
+loop5_done:
+	LEAQ (SI)(R11*2), SI
+	LEAQ (AX)(R11*2), AX
+	LEAQ (BX)(R11*2), BX
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	SUBQ $0x01, R10
 	JMP  loop1_row
 
 loop1_end:
@@ -322,71 +1208,74 @@ TEXT ·layerNormAVX512(SB), NOSPLIT, $0-164
 	MOVQ cols+152(FP), R9
 
 loop1_row:
-	TESTQ  R8, R8
-	JLE    loop1_end
+	CMPQ   R8, $0x01
+	JLT    loop1_end
 	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
 	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x10, R11
+	JLT    loop2_tail
 
 loop2_whole:
-	MOVQ    R9, R11
-	SUBQ    R10, R11
-	CMPQ    R11, $0x10
-	JLT     loop2_tail
-	VMOVUPS (BX)(R10*4), Z1
-	VADDPS  Z1, Z0, Z0
+	VMOVUPS (BX)(R10*4), Z2
+	VADDPS  Z2, Z0, Z0
 	ADDQ    $0x10, R10
-	JMP     loop2_whole
+	CMPQ    R10, R11
+	JLE     loop2_whole
 
 loop2_tail:
-	TESTQ     R11, R11
+	ADDQ      $0x10, R11
+	SUBQ      R10, R11
 	JLE       loop2_done
 	MOVL      $0xffffffff, R12
 	BZHIL     R11, R12, R12
 	KMOVW     R12, K1
-	VMOVUPS.Z (BX)(R10*4), K1, Z1
-	VADDPS    Z1, Z0, Z0
+	VMOVUPS.Z (BX)(R10*4), K1, Z2
+	VADDPS    Z2, Z0, Z0
 
 loop2_done:
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y1, Y0, Y1
-	VEXTRACTF128  $0x01, Y1, X3
-	VADDPS        X3, X1, X3
-	VMOVHLPS      X3, X3, X1
-	VADDPS        X3, X1, X3
-	VMOVSHDUP     X3, X1
-	VADDPS        X3, X1, X3
-	VXORPS        X1, X1, X1
-	VCVTSI2SSQ    R9, X1, X1
-	VDIVSS        X1, X3, X3
-	VBROADCASTSS  X3, Z1
-	VPXORD        Z2, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF128  $0x01, Y2, X3
+	VADDPS        X3, X2, X3
+	VMOVHLPS      X3, X3, X2
+	VADDPS        X3, X2, X3
+	VMOVSHDUP     X3, X2
+	VADDPS        X3, X2, X3
+	VXORPS        X2, X2, X2
+	VCVTSI2SSQ    R9, X2, X2
+	VDIVSS        X2, X3, X3
+	VBROADCASTSS  X3, Z2
+	VMOVSS        X2, (CX)
 	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop3_tail
 
 loop3_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x10
-	JLT         loop3_tail
 	VMOVUPS     (BX)(R10*4), Z3
-	VSUBPS      Z1, Z3, Z3
-	VFMADD231PS Z3, Z3, Z2
+	VSUBPS      Z2, Z3, Z3
+	VFMADD231PS Z3, Z3, Z1
 	ADDQ        $0x10, R10
-	JMP         loop3_whole
+	CMPQ        R10, R11
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
 	JLE         loop3_done
 	MOVL        $0xffffffff, R12
 	BZHIL       R11, R12, R12
 	KMOVW       R12, K1
 	VMOVUPS.Z   (BX)(R10*4), K1, Z3
-	VSUBPS      Z1, Z3, Z3
+	VSUBPS      Z2, Z3, Z3
 	VMOVAPS.Z   Z3, K1, Z3
-	VFMADD231PS Z3, Z3, Z2
+	VFMADD231PS Z3, Z3, Z1
 
 loop3_done:
-	VEXTRACTF64X4 $0x01, Z2, Y3
-	VADDPS        Y3, Y2, Y3
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VADDPS        Y3, Y1, Y3
 	VEXTRACTF128  $0x01, Y3, X4
 	VADDPS        X4, X3, X4
 	VMOVHLPS      X4, X4, X3
@@ -402,37 +1291,37 @@ loop3_done:
 	VSQRTPS       Z3, Z3
 	VMOVUPS       all_3f800000<>+0(SB), Z4
 	VDIVPS        Z3, Z4, Z3
-	VMOVSS        X1, (CX)
 	VMOVSS        X3, (DX)
 	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop4_tail
 
 loop4_whole:
-	MOVQ        R9, R11
-	SUBQ        R10, R11
-	CMPQ        R11, $0x10
-	JLT         loop4_tail
 	VMOVUPS     (BX)(R10*4), Z4
-	VSUBPS      Z1, Z4, Z4
+	VSUBPS      Z2, Z4, Z4
 	VMULPS      Z3, Z4, Z4
 	VMOVUPS     (DI)(R10*4), Z5
 	VMOVUPS     (SI)(R10*4), Z6
 	VFMADD213PS Z5, Z6, Z4
 	VMOVUPS     Z4, (AX)(R10*4)
 	ADDQ        $0x10, R10
-	JMP         loop4_whole
+	CMPQ        R10, R11
+	JLE         loop4_whole
 
 loop4_tail:
-	TESTQ       R11, R11
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
 	JLE         loop4_done
 	MOVL        $0xffffffff, R12
 	BZHIL       R11, R12, R12
 	KMOVW       R12, K1
 	VMOVUPS.Z   (BX)(R10*4), K1, Z4
-	VSUBPS      Z1, Z4, Z4
+	VSUBPS      Z2, Z4, Z4
 	VMULPS      Z3, Z4, Z4
-	VMOVUPS.Z   (DI)(R10*4), K1, Z1
+	VMOVUPS.Z   (DI)(R10*4), K1, Z2
 	VMOVUPS.Z   (SI)(R10*4), K1, Z3
-	VFMADD213PS Z1, Z3, Z4
+	VFMADD213PS Z2, Z3, Z4
 	VMOVUPS     Z4, K1, (AX)(R10*4)
 
 loop4_done:
@@ -440,7 +1329,7 @@ loop4_done:
 	LEAQ (AX)(R9*4), AX
 	ADDQ $0x04, CX
 	ADDQ $0x04, DX
-	DECQ R8
+	SUBQ $0x01, R8
 	JMP  loop1_row
 
 loop1_end:
@@ -462,19 +1351,18 @@ TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $0-208
 	MOVQ cols+200(FP), R11
 
 loop1_row:
-	TESTQ        R10, R10
-	JLE          loop1_end
+	CMPQ         R10, $0x01
+	JLT          loop1_end
 	VBROADCASTSS (R8), Z0
 	VBROADCASTSS (R9), Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x10, R13
+	JLT          loop2_tail
 
 loop2_whole:
-	MOVQ        R11, R13
-	SUBQ        R12, R13
-	CMPQ        R13, $0x10
-	JLT         loop2_tail
 	VMOVUPS     (SI)(R12*4), Z4
 	VMOVUPS     (BX)(R12*4), Z5
 	VMOVUPS     (DI)(R12*4), Z6
@@ -490,10 +1378,12 @@ loop2_whole:
 	VFMADD231PS Z5, Z4, Z6
 	VMOVUPS     Z6, (CX)(R12*4)
 	ADDQ        $0x10, R12
-	JMP         loop2_whole
+	CMPQ        R12, R13
+	JLE         loop2_whole
 
 loop2_tail:
-	TESTQ       R13, R13
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
 	JLE         loop2_done
 	MOVL        $0xffffffff, R14
 	BZHIL       R13, R14, R14
@@ -539,12 +1429,11 @@ loop2_done:
 	VDIVSS        X5, X6, X6
 	VBROADCASTSS  X6, Z5
 	XORQ          R12, R12
+	MOVQ          R11, R13
+	SUBQ          $0x10, R13
+	JLT           loop3_tail
 
 loop3_whole:
-	MOVQ         R11, R13
-	SUBQ         R12, R13
-	CMPQ         R13, $0x10
-	JLT          loop3_tail
 	VMOVUPS      (SI)(R12*4), Z6
 	VMOVUPS      (BX)(R12*4), Z7
 	VSUBPS       Z0, Z6, Z6
@@ -555,10 +1444,12 @@ loop3_whole:
 	VMULPS       Z1, Z7, Z7
 	VMOVUPS      Z7, (AX)(R12*4)
 	ADDQ         $0x10, R12
-	JMP          loop3_whole
+	CMPQ         R12, R13
+	JLE          loop3_whole
 
 loop3_tail:
-	TESTQ        R13, R13
+	ADDQ         $0x10, R13
+	SUBQ         R12, R13
 	JLE          loop3_done
 	MOVL         $0xffffffff, R14
 	BZHIL        R13, R14, R14
@@ -579,7 +1470,605 @@ loop3_done:
 	LEAQ (BX)(R11*4), BX
 	ADDQ $0x04, R8
 	ADDQ $0x04, R9
-	DECQ R10
+	SUBQ $0x01, R10
+	JMP  loop1_row
+
+loop1_end:
+	VZEROUPPER
+	RET
+
+// func layerNormBFloat16AVX512(y []BFloat16, mean []float32, rstd []float32, x []BFloat16, gamma []float32, beta []float32, rows int, cols int, eps float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·layerNormBFloat16AVX512(SB), NOSPLIT, $0-164
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    y_base+0(FP), AX
+	MOVQ    mean_base+24(FP), CX
+	MOVQ    rstd_base+48(FP), DX
+	MOVQ    x_base+72(FP), BX
+	MOVQ    gamma_base+96(FP), SI
+	MOVQ    beta_base+120(FP), DI
+	MOVQ    rows+144(FP), R8
+	MOVQ    cols+152(FP), R9
+
+loop1_row:
+	CMPQ   R8, $0x02
+	JLT    loop1_end
+	LEAQ   (BX)(R9*2), R10
+	LEAQ   (AX)(R9*2), R11
+	VPXORD Z3, Z3, Z3
+	VPXORD Z5, Z5, Z5
+	VPXORD Z4, Z4, Z4
+	VPXORD Z6, Z6, Z6
+	XORQ   R12, R12
+	MOVQ   R9, R13
+	SUBQ   $0x10, R13
+	JLT    loop2_tail
+
+loop2_whole:
+	VPMOVZXWD (BX)(R12*2), Z7
+	VPSLLD    $0x10, Z7, Z7
+	VADDPS    Z7, Z3, Z3
+	ADDQ      $0x10, R12
+	CMPQ      R12, R13
+	JLE       loop2_whole
+
+loop2_tail:
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
+	JLE         loop2_done
+	MOVL        $0xffffffff, R14
+	BZHIL       R13, R14, R14
+	KMOVW       R14, K1
+	VPMOVZXWD.Z (BX)(R12*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VADDPS      Z7, Z3, Z3
+
+loop2_done:
+	XORQ R12, R12
+	MOVQ R9, R13
+	SUBQ $0x10, R13
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD (R10)(R12*2), Z7
+	VPSLLD    $0x10, Z7, Z7
+	VADDPS    Z7, Z4, Z4
+	ADDQ      $0x10, R12
+	CMPQ      R12, R13
+	JLE       loop3_whole
+
+loop3_tail:
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
+	JLE         loop3_done
+	MOVL        $0xffffffff, R14
+	BZHIL       R13, R14, R14
+	KMOVW       R14, K1
+	VPMOVZXWD.Z (R10)(R12*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VADDPS      Z7, Z4, Z4
+
+loop3_done:
+	VEXTRACTF64X4 $0x01, Z3, Y7
+	VADDPS        Y7, Y3, Y7
+	VEXTRACTF128  $0x01, Y7, X10
+	VADDPS        X10, X7, X10
+	VMOVHLPS      X10, X10, X7
+	VADDPS        X10, X7, X10
+	VMOVSHDUP     X10, X7
+	VADDPS        X10, X7, X10
+	VXORPS        X7, X7, X7
+	VCVTSI2SSQ    R9, X7, X7
+	VDIVSS        X7, X10, X10
+	VBROADCASTSS  X10, Z7
+	VMOVSS        X7, (CX)
+	VEXTRACTF64X4 $0x01, Z4, Y10
+	VADDPS        Y10, Y4, Y10
+	VEXTRACTF128  $0x01, Y10, X11
+	VADDPS        X11, X10, X11
+	VMOVHLPS      X11, X11, X10
+	VADDPS        X11, X10, X11
+	VMOVSHDUP     X11, X10
+	VADDPS        X11, X10, X11
+	VXORPS        X10, X10, X10
+	VCVTSI2SSQ    R9, X10, X10
+	VDIVSS        X10, X11, X11
+	VBROADCASTSS  X11, Z10
+	VMOVSS        X10, 4(CX)
+	XORQ          R12, R12
+	MOVQ          R9, R13
+	SUBQ          $0x10, R13
+	JLT           loop4_tail
+
+loop4_whole:
+	VPMOVZXWD   (BX)(R12*2), Z11
+	VPSLLD      $0x10, Z11, Z11
+	VSUBPS      Z7, Z11, Z11
+	VFMADD231PS Z11, Z11, Z5
+	VPMOVZXWD   (R10)(R12*2), Z11
+	VPSLLD      $0x10, Z11, Z11
+	VSUBPS      Z10, Z11, Z11
+	VFMADD231PS Z11, Z11, Z6
+	ADDQ        $0x10, R12
+	CMPQ        R12, R13
+	JLE         loop4_whole
+
+loop4_tail:
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
+	JLE         loop4_done
+	MOVL        $0xffffffff, R14
+	BZHIL       R13, R14, R14
+	KMOVW       R14, K1
+	VPMOVZXWD.Z (BX)(R12*2), K1, Z11
+	VPSLLD      $0x10, Z11, Z11
+	VSUBPS      Z7, Z11, Z11
+	VMOVAPS.Z   Z11, K1, Z11
+	VFMADD231PS Z11, Z11, Z5
+	VPMOVZXWD.Z (R10)(R12*2), K1, Z11
+	VPSLLD      $0x10, Z11, Z11
+	VSUBPS      Z10, Z11, Z11
+	VMOVAPS.Z   Z11, K1, Z11
+	VFMADD231PS Z11, Z11, Z6
+
+loop4_done:
+	VEXTRACTF64X4 $0x01, Z5, Y11
+	VADDPS        Y11, Y5, Y11
+	VEXTRACTF128  $0x01, Y11, X12
+	VADDPS        X12, X11, X12
+	VMOVHLPS      X12, X12, X11
+	VADDPS        X12, X11, X12
+	VMOVSHDUP     X12, X11
+	VADDPS        X12, X11, X12
+	VXORPS        X11, X11, X11
+	VCVTSI2SSQ    R9, X11, X11
+	VDIVSS        X11, X12, X12
+	VBROADCASTSS  X12, Z11
+	VBROADCASTSS  eps+160(FP), Z12
+	VADDPS        Z12, Z11, Z11
+	VSQRTPS       Z11, Z11
+	VMOVUPS       all_3f800000<>+0(SB), Z12
+	VDIVPS        Z11, Z12, Z11
+	VMOVSS        X11, (DX)
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y12
+	VEXTRACTF128  $0x01, Y12, X13
+	VADDPS        X13, X12, X13
+	VMOVHLPS      X13, X13, X12
+	VADDPS        X13, X12, X13
+	VMOVSHDUP     X13, X12
+	VADDPS        X13, X12, X13
+	VXORPS        X12, X12, X12
+	VCVTSI2SSQ    R9, X12, X12
+	VDIVSS        X12, X13, X13
+	VBROADCASTSS  X13, Z12
+	VBROADCASTSS  eps+160(FP), Z13
+	VADDPS        Z13, Z12, Z12
+	VSQRTPS       Z12, Z12
+	VMOVUPS       all_3f800000<>+0(SB), Z13
+	VDIVPS        Z12, Z13, Z12
+	VMOVSS        X12, 4(DX)
+	XORQ          R12, R12
+	MOVQ          R9, R13
+	SUBQ          $0x10, R13
+	JLT           loop5_tail
+
+loop5_whole:
+	VPMOVZXWD   (BX)(R12*2), Z13
+	VPSLLD      $0x10, Z13, Z13
+	VSUBPS      Z7, Z13, Z13
+	VMULPS      Z11, Z13, Z13
+	VMOVUPS     (DI)(R12*4), Z14
+	VMOVUPS     (SI)(R12*4), Z15
+	VFMADD213PS Z14, Z15, Z13
+	VCMPPS      $0x03, Z13, Z13, K1
+	VPSRLD      $0x10, Z13, Z14
+	VPANDD      Z1, Z14, Z14
+	VPADDD      Z0, Z13, Z15
+	VPADDD      Z14, Z15, Z15
+	VPORD       Z2, Z13, K1, Z15
+	VPSRLD      $0x10, Z15, Z15
+	VPMOVDW     Z15, (AX)(R12*2)
+	ADDQ        $0x10, R12
+	CMPQ        R12, R13
+	JLE         loop5_whole
+
+loop5_tail:
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
+	JLE         loop5_done
+	MOVL        $0xffffffff, R14
+	BZHIL       R13, R14, R14
+	KMOVW       R14, K1
+	VPMOVZXWD.Z (BX)(R12*2), K1, Z13
+	VPSLLD      $0x10, Z13, Z13
+	VSUBPS      Z7, Z13, Z13
+	VMULPS      Z11, Z13, Z13
+	VMOVUPS.Z   (DI)(R12*4), K1, Z7
+	VMOVUPS.Z   (SI)(R12*4), K1, Z11
+	VFMADD213PS Z7, Z11, Z13
+	VCMPPS      $0x03, Z13, Z13, K2
+	VPSRLD      $0x10, Z13, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z13, Z11
+	VPADDD      Z7, Z11, Z11
+	VPORD       Z2, Z13, K2, Z11
+	VPSRLD      $0x10, Z11, Z11
+	VPMOVDW     Z11, K1, (AX)(R12*2)
+
+loop5_done:
+	XORQ R12, R12
+	MOVQ R9, R13
+	SUBQ $0x10, R13
+	JLT  loop6_tail
+
+loop6_whole:
+	VPMOVZXWD   (R10)(R12*2), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VSUBPS      Z10, Z7, Z7
+	VMULPS      Z12, Z7, Z7
+	VMOVUPS     (DI)(R12*4), Z11
+	VMOVUPS     (SI)(R12*4), Z13
+	VFMADD213PS Z11, Z13, Z7
+	VCMPPS      $0x03, Z7, Z7, K1
+	VPSRLD      $0x10, Z7, Z11
+	VPANDD      Z1, Z11, Z11
+	VPADDD      Z0, Z7, Z13
+	VPADDD      Z11, Z13, Z13
+	VPORD       Z2, Z7, K1, Z13
+	VPSRLD      $0x10, Z13, Z13
+	VPMOVDW     Z13, (R11)(R12*2)
+	ADDQ        $0x10, R12
+	CMPQ        R12, R13
+	JLE         loop6_whole
+
+loop6_tail:
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
+	JLE         loop6_done
+	MOVL        $0xffffffff, R14
+	BZHIL       R13, R14, R14
+	KMOVW       R14, K1
+	VPMOVZXWD.Z (R10)(R12*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VSUBPS      Z10, Z7, Z7
+	VMULPS      Z12, Z7, Z7
+	VMOVUPS.Z   (DI)(R12*4), K1, Z10
+	VMOVUPS.Z   (SI)(R12*4), K1, Z11
+	VFMADD213PS Z10, Z11, Z7
+	VCMPPS      $0x03, Z7, Z7, K2
+	VPSRLD      $0x10, Z7, Z10
+	VPANDD      Z1, Z10, Z10
+	VPADDD      Z0, Z7, Z11
+	VPADDD      Z10, Z11, Z11
+	VPORD       Z2, Z7, K2, Z11
+	VPSRLD      $0x10, Z11, Z11
+	VPMOVDW     Z11, K1, (R11)(R12*2)
+
+loop6_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	SUBQ $0x02, R8
+	JMP  loop1_row
+
+loop1_end:
+loop7_row:
+	CMPQ   R8, $0x01
+	JLT    loop7_end
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	XORQ   R10, R10
+	MOVQ   R9, R11
+	SUBQ   $0x10, R11
+	JLT    loop8_tail
+
+loop8_whole:
+	VPMOVZXWD (BX)(R10*2), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VADDPS    Z3, Z8, Z8
+	ADDQ      $0x10, R10
+	CMPQ      R10, R11
+	JLE       loop8_whole
+
+loop8_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop8_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VADDPS      Z3, Z8, Z8
+
+loop8_done:
+	VEXTRACTF64X4 $0x01, Z8, Y3
+	VADDPS        Y3, Y8, Y3
+	VEXTRACTF128  $0x01, Y3, X4
+	VADDPS        X4, X3, X4
+	VMOVHLPS      X4, X4, X3
+	VADDPS        X4, X3, X4
+	VMOVSHDUP     X4, X3
+	VADDPS        X4, X3, X4
+	VXORPS        X3, X3, X3
+	VCVTSI2SSQ    R9, X3, X3
+	VDIVSS        X3, X4, X4
+	VBROADCASTSS  X4, Z3
+	VMOVSS        X3, (CX)
+	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop9_tail
+
+loop9_whole:
+	VPMOVZXWD   (BX)(R10*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VSUBPS      Z3, Z4, Z4
+	VFMADD231PS Z4, Z4, Z9
+	ADDQ        $0x10, R10
+	CMPQ        R10, R11
+	JLE         loop9_whole
+
+loop9_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop9_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VSUBPS      Z3, Z4, Z4
+	VMOVAPS.Z   Z4, K1, Z4
+	VFMADD231PS Z4, Z4, Z9
+
+loop9_done:
+	VEXTRACTF64X4 $0x01, Z9, Y4
+	VADDPS        Y4, Y9, Y4
+	VEXTRACTF128  $0x01, Y4, X5
+	VADDPS        X5, X4, X5
+	VMOVHLPS      X5, X5, X4
+	VADDPS        X5, X4, X5
+	VMOVSHDUP     X5, X4
+	VADDPS        X5, X4, X5
+	VXORPS        X4, X4, X4
+	VCVTSI2SSQ    R9, X4, X4
+	VDIVSS        X4, X5, X5
+	VBROADCASTSS  X5, Z4
+	VBROADCASTSS  eps+160(FP), Z5
+	VADDPS        Z5, Z4, Z4
+	VSQRTPS       Z4, Z4
+	VMOVUPS       all_3f800000<>+0(SB), Z5
+	VDIVPS        Z4, Z5, Z4
+	VMOVSS        X4, (DX)
+	XORQ          R10, R10
+	MOVQ          R9, R11
+	SUBQ          $0x10, R11
+	JLT           loop10_tail
+
+loop10_whole:
+	VPMOVZXWD   (BX)(R10*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VSUBPS      Z3, Z5, Z5
+	VMULPS      Z4, Z5, Z5
+	VMOVUPS     (DI)(R10*4), Z6
+	VMOVUPS     (SI)(R10*4), Z7
+	VFMADD213PS Z6, Z7, Z5
+	VCMPPS      $0x03, Z5, Z5, K1
+	VPSRLD      $0x10, Z5, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z5, Z7
+	VPADDD      Z6, Z7, Z7
+	VPORD       Z2, Z5, K1, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, (AX)(R10*2)
+	ADDQ        $0x10, R10
+	CMPQ        R10, R11
+	JLE         loop10_whole
+
+loop10_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop10_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	VSUBPS      Z3, Z5, Z5
+	VMULPS      Z4, Z5, Z5
+	VMOVUPS.Z   (DI)(R10*4), K1, Z3
+	VMOVUPS.Z   (SI)(R10*4), K1, Z4
+	VFMADD213PS Z3, Z4, Z5
+	VCMPPS      $0x03, Z5, Z5, K2
+	VPSRLD      $0x10, Z5, Z3
+	VPANDD      Z1, Z3, Z3
+	VPADDD      Z0, Z5, Z4
+	VPADDD      Z3, Z4, Z4
+	VPORD       Z2, Z5, K2, Z4
+	VPSRLD      $0x10, Z4, Z4
+	VPMOVDW     Z4, K1, (AX)(R10*2)
+
+loop10_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (AX)(R9*2), AX
+	ADDQ $0x04, CX
+	ADDQ $0x04, DX
+	SUBQ $0x01, R8
+	JMP  loop7_row
+
+loop7_end:
+	VZEROUPPER
+	RET
+
+// func layerNormBackwardBFloat16AVX512(dx []BFloat16, dgamma []float32, dbeta []float32, dy []BFloat16, x []BFloat16, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·layerNormBackwardBFloat16AVX512(SB), NOSPLIT, $0-208
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	MOVQ    dx_base+0(FP), AX
+	MOVQ    dgamma_base+24(FP), CX
+	MOVQ    dbeta_base+48(FP), DX
+	MOVQ    dy_base+72(FP), BX
+	MOVQ    x_base+96(FP), SI
+	MOVQ    gamma_base+120(FP), DI
+	MOVQ    mean_base+144(FP), R8
+	MOVQ    rstd_base+168(FP), R9
+	MOVQ    rows+192(FP), R10
+	MOVQ    cols+200(FP), R11
+
+loop1_row:
+	CMPQ         R10, $0x01
+	JLT          loop1_end
+	VBROADCASTSS (R8), Z3
+	VBROADCASTSS (R9), Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	XORQ         R12, R12
+	MOVQ         R11, R13
+	SUBQ         $0x10, R13
+	JLT          loop2_tail
+
+loop2_whole:
+	VPMOVZXWD   (SI)(R12*2), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD   (BX)(R12*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VMOVUPS     (DI)(R12*4), Z9
+	VSUBPS      Z3, Z7, Z7
+	VMULPS      Z4, Z7, Z7
+	VMULPS      Z8, Z9, Z9
+	VADDPS      Z9, Z5, Z5
+	VFMADD231PS Z9, Z7, Z6
+	VMOVUPS     (DX)(R12*4), Z9
+	VADDPS      Z8, Z9, Z9
+	VMOVUPS     Z9, (DX)(R12*4)
+	VMOVUPS     (CX)(R12*4), Z9
+	VFMADD231PS Z8, Z7, Z9
+	VMOVUPS     Z9, (CX)(R12*4)
+	ADDQ        $0x10, R12
+	CMPQ        R12, R13
+	JLE         loop2_whole
+
+loop2_tail:
+	ADDQ        $0x10, R13
+	SUBQ        R12, R13
+	JLE         loop2_done
+	MOVL        $0xffffffff, R14
+	BZHIL       R13, R14, R14
+	KMOVW       R14, K1
+	VPMOVZXWD.Z (SI)(R12*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VPMOVZXWD.Z (BX)(R12*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	VMOVUPS.Z   (DI)(R12*4), K1, Z9
+	VSUBPS      Z3, Z7, Z7
+	VMULPS      Z4, Z7, Z7
+	VMULPS      Z8, Z9, Z9
+	VADDPS      Z9, Z5, Z5
+	VFMADD231PS Z9, Z7, Z6
+	VMOVUPS.Z   (DX)(R12*4), K1, Z9
+	VADDPS      Z8, Z9, Z9
+	VMOVUPS     Z9, K1, (DX)(R12*4)
+	VMOVUPS.Z   (CX)(R12*4), K1, Z9
+	VFMADD231PS Z8, Z7, Z9
+	VMOVUPS     Z9, K1, (CX)(R12*4)
+
+loop2_done:
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VADDPS        Y7, Y5, Y7
+	VEXTRACTF128  $0x01, Y7, X8
+	VADDPS        X8, X7, X8
+	VMOVHLPS      X8, X8, X7
+	VADDPS        X8, X7, X8
+	VMOVSHDUP     X8, X7
+	VADDPS        X8, X7, X8
+	VXORPS        X7, X7, X7
+	VCVTSI2SSQ    R11, X7, X7
+	VDIVSS        X7, X8, X8
+	VBROADCASTSS  X8, Z7
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VADDPS        Y8, Y6, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPS        X9, X8, X9
+	VMOVHLPS      X9, X9, X8
+	VADDPS        X9, X8, X9
+	VMOVSHDUP     X9, X8
+	VADDPS        X9, X8, X9
+	VXORPS        X8, X8, X8
+	VCVTSI2SSQ    R11, X8, X8
+	VDIVSS        X8, X9, X9
+	VBROADCASTSS  X9, Z8
+	XORQ          R12, R12
+	MOVQ          R11, R13
+	SUBQ          $0x10, R13
+	JLT           loop3_tail
+
+loop3_whole:
+	VPMOVZXWD    (SI)(R12*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    (BX)(R12*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VSUBPS       Z3, Z9, Z9
+	VMULPS       Z4, Z9, Z9
+	VMOVUPS      (DI)(R12*4), Z11
+	VFMSUB213PS  Z7, Z11, Z10
+	VFNMADD231PS Z8, Z9, Z10
+	VMULPS       Z4, Z10, Z10
+	VCMPPS       $0x03, Z10, Z10, K1
+	VPSRLD       $0x10, Z10, Z9
+	VPANDD       Z1, Z9, Z9
+	VPADDD       Z0, Z10, Z11
+	VPADDD       Z9, Z11, Z11
+	VPORD        Z2, Z10, K1, Z11
+	VPSRLD       $0x10, Z11, Z11
+	VPMOVDW      Z11, (AX)(R12*2)
+	ADDQ         $0x10, R12
+	CMPQ         R12, R13
+	JLE          loop3_whole
+
+loop3_tail:
+	ADDQ         $0x10, R13
+	SUBQ         R12, R13
+	JLE          loop3_done
+	MOVL         $0xffffffff, R14
+	BZHIL        R13, R14, R14
+	KMOVW        R14, K1
+	VPMOVZXWD.Z  (SI)(R12*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD.Z  (BX)(R12*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	VSUBPS       Z3, Z9, Z9
+	VMULPS       Z4, Z9, Z9
+	VMOVUPS.Z    (DI)(R12*4), K1, Z3
+	VFMSUB213PS  Z7, Z3, Z10
+	VFNMADD231PS Z8, Z9, Z10
+	VMULPS       Z4, Z10, Z10
+	VCMPPS       $0x03, Z10, Z10, K2
+	VPSRLD       $0x10, Z10, Z3
+	VPANDD       Z1, Z3, Z3
+	VPADDD       Z0, Z10, Z4
+	VPADDD       Z3, Z4, Z4
+	VPORD        Z2, Z10, K2, Z4
+	VPSRLD       $0x10, Z4, Z4
+	VPMOVDW      Z4, K1, (AX)(R12*2)
+
+loop3_done:
+	LEAQ (SI)(R11*2), SI
+	LEAQ (AX)(R11*2), AX
+	LEAQ (BX)(R11*2), BX
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	SUBQ $0x01, R10
 	JMP  loop1_row
 
 loop1_end:

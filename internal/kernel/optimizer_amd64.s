@@ -23,12 +23,10 @@ TEXT ·adamWAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Y7
 	VBROADCASTSS 32(DI), Y8
 	XORQ         DI, DI
+	SUBQ         $0x08, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ        AX, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x08
-	JLT         loop1_tail
 	VMOVUPS     (DX)(DI*4), Y9
 	VMULPS      Y0, Y9, Y9
 	VMOVUPS     (BX)(DI*4), Y10
@@ -48,14 +46,16 @@ loop1_whole:
 	VFMSUB213PS Y10, Y5, Y9
 	VMOVUPS     Y9, (CX)(DI*4)
 	ADDQ        $0x08, DI
-	JMP         loop1_whole
+	CMPQ        DI, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R8, R8
+	ADDQ        $0x08, AX
+	SUBQ        DI, AX
 	JLE         loop1_done
-	LEAQ        tail_masks<>+32(SB), AX
-	NEGQ        R8
-	VMOVDQU     (AX)(R8*4), Y9
+	LEAQ        tail_masks<>+32(SB), R8
+	NEGQ        AX
+	VMOVDQU     (R8)(AX*4), Y9
 	VMASKMOVPS  (DX)(DI*4), Y9, Y10
 	VMULPS      Y0, Y10, Y10
 	VMASKMOVPS  (BX)(DI*4), Y9, Y0
@@ -112,12 +112,10 @@ TEXT ·sgdAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS 16(SI), Y4
 	VBROADCASTSS 20(SI), Y5
 	XORQ         SI, SI
+	SUBQ         $0x08, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ         AX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x08
-	JLT          loop1_tail
 	VMOVUPS      (DX)(SI*4), Y6
 	VMOVUPS      (CX)(SI*4), Y7
 	VMOVUPS      (BX)(SI*4), Y8
@@ -130,14 +128,16 @@ loop1_whole:
 	VFNMADD231PS Y5, Y6, Y7
 	VMOVUPS      Y7, (CX)(SI*4)
 	ADDQ         $0x08, SI
-	JMP          loop1_whole
+	CMPQ         SI, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        DI, DI
+	ADDQ         $0x08, AX
+	SUBQ         SI, AX
 	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), AX
-	NEGQ         DI
-	VMOVDQU      (AX)(DI*4), Y6
+	LEAQ         tail_masks<>+32(SB), DI
+	NEGQ         AX
+	VMOVDQU      (DI)(AX*4), Y6
 	VMASKMOVPS   (DX)(SI*4), Y6, Y7
 	VMASKMOVPS   (CX)(SI*4), Y6, Y8
 	VMASKMOVPS   (BX)(SI*4), Y6, Y9
@@ -173,12 +173,10 @@ TEXT ·adamWAVX512(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Z7
 	VBROADCASTSS 32(DI), Z8
 	XORQ         DI, DI
+	SUBQ         $0x10, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ        AX, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x10
-	JLT         loop1_tail
 	VMOVUPS     (DX)(DI*4), Z9
 	VMULPS      Z0, Z9, Z9
 	VMOVUPS     (BX)(DI*4), Z10
@@ -198,14 +196,16 @@ loop1_whole:
 	VFMSUB213PS Z10, Z5, Z9
 	VMOVUPS     Z9, (CX)(DI*4)
 	ADDQ        $0x10, DI
-	JMP         loop1_whole
+	CMPQ        DI, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R8, R8
+	ADDQ        $0x10, AX
+	SUBQ        DI, AX
 	JLE         loop1_done
-	MOVL        $0xffffffff, AX
-	BZHIL       R8, AX, AX
-	KMOVW       AX, K1
+	MOVL        $0xffffffff, R8
+	BZHIL       AX, R8, R8
+	KMOVW       R8, K1
 	VMOVUPS.Z   (DX)(DI*4), K1, Z9
 	VMULPS      Z0, Z9, Z9
 	VMOVUPS.Z   (BX)(DI*4), K1, Z0
@@ -244,12 +244,10 @@ TEXT ·sgdAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS 16(SI), Z4
 	VBROADCASTSS 20(SI), Z5
 	XORQ         SI, SI
+	SUBQ         $0x10, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ         AX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x10
-	JLT          loop1_tail
 	VMOVUPS      (DX)(SI*4), Z6
 	VMOVUPS      (CX)(SI*4), Z7
 	VMOVUPS      (BX)(SI*4), Z8
@@ -262,14 +260,16 @@ loop1_whole:
 	VFNMADD231PS Z5, Z6, Z7
 	VMOVUPS      Z7, (CX)(SI*4)
 	ADDQ         $0x10, SI
-	JMP          loop1_whole
+	CMPQ         SI, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        DI, DI
+	ADDQ         $0x10, AX
+	SUBQ         SI, AX
 	JLE          loop1_done
-	MOVL         $0xffffffff, AX
-	BZHIL        DI, AX, AX
-	KMOVW        AX, K1
+	MOVL         $0xffffffff, DI
+	BZHIL        AX, DI, DI
+	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(SI*4), K1, Z6
 	VMOVUPS.Z    (CX)(SI*4), K1, Z7
 	VMOVUPS.Z    (BX)(SI*4), K1, Z8

@@ -64,13 +64,18 @@ func (s *source) leftPairs(u *productUnit, own *workerScratch, stride, rowFrom, 
 // roundRows writes float32 rows as words of dst.
 func (s *source) roundRows(u *productUnit, own *workerScratch, dst []float32, stride, rowFrom, rowTo, from, to int) {
 	first, last := 2*from, min(2*to, s.k)
-	rows := s.rows(u, own, rowFrom, rowTo, first, last)
-	for i := range rowTo - rowFrom {
-		target := Halves(dst[i*stride:][:to-from])
-		if last < 2*to {
-			target[last-first] = 0
+	rows, count, cols, target := s.rows(u, own, rowFrom, rowTo, first, last), rowTo-rowFrom, last-first, Halves(dst)
+	if rows.data.Half() {
+		for i := range count {
+			copy(target[2*i*stride:][:cols], rows.row(i, cols).bf16)
 		}
-		u.roundRow(target[:last-first], rows.row(i, last-first))
+	} else {
+		u.loops.narrowRows(target, 2*stride, rows.data.f32, rows.stride, count, cols)
+	}
+	if last < 2*to {
+		for i := range count {
+			target[2*i*stride+cols] = 0
+		}
 	}
 }
 
@@ -82,15 +87,6 @@ type numbers struct {
 
 // row is the first n numbers of a row.
 func (r numbers) row(i, n int) Array { return r.data.Slice(i*r.stride, i*r.stride+n) }
-
-// roundRow brings a row into bf16.
-func (u *productUnit) roundRow(dst []BFloat16, row Array) {
-	if row.Half() {
-		copy(dst, row.bf16)
-		return
-	}
-	u.loops.narrow(dst, row.f32)
-}
 
 // rows returns rows [rowFrom, rowTo) and columns [colFrom, colTo) of a source, in elements: where they are, or gathered.
 func (s *source) rows(u *productUnit, own *workerScratch, rowFrom, rowTo, colFrom, colTo int) numbers {
@@ -144,10 +140,7 @@ func (s *source) interleave(u *productUnit, own *workerScratch, dst []float32, s
 	if rows.data.Half() {
 		u.loops.pairHalves(dst, stride, rows.data.bf16, rows.stride, whole, cols)
 	} else {
-		for i := range whole {
-			low := rows.data.f32[2*i*rows.stride:]
-			u.loops.pair(dst[i*stride:][:cols], low[:cols], low[rows.stride:][:cols])
-		}
+		u.loops.pair(dst, stride, rows.data.f32, rows.stride, whole, cols)
 	}
 	if whole < to-from {
 		alone(dst[whole*stride:][:cols], rows.row(2*whole, cols))

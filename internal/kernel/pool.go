@@ -91,7 +91,7 @@ type meanPoolJob struct {
 func (j *meanPoolJob) run(e *Engine, worker, view, _ int) {
 	v, size := &e.vector, j.positions*j.cols
 	mean := v.room(worker, 0, j.y, view*j.cols, (view+1)*j.cols)
-	v.columnSums(mean, v.open(worker, 1, j.x, view*size, (view+1)*size), j.positions, j.cols)
+	v.sumColumns(mean, j.x.Slice(view*size, (view+1)*size), j.positions, j.cols)
 	v.scale(mean, mean, 1/float32(j.positions))
 	v.shut(j.y, view*j.cols, (view+1)*j.cols, mean)
 }

@@ -13,12 +13,10 @@ TEXT ·maximumAVX2(SB), NOSPLIT, $0-76
 	MOVQ         x_base+48(FP), BX
 	VBROADCASTSS index+72(FP), Y0
 	XORQ         SI, SI
+	SUBQ         $0x08, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ      AX, DI
-	SUBQ      SI, DI
-	CMPQ      DI, $0x08
-	JLT       loop1_tail
 	VMOVUPS   (CX)(SI*4), Y1
 	VMOVUPS   (DX)(SI*4), Y2
 	VMOVUPS   (BX)(SI*4), Y3
@@ -31,14 +29,16 @@ loop1_whole:
 	VMOVUPS   Y1, (CX)(SI*4)
 	VMOVUPS   Y2, (DX)(SI*4)
 	ADDQ      $0x08, SI
-	JMP       loop1_whole
+	CMPQ      SI, AX
+	JLE       loop1_whole
 
 loop1_tail:
-	TESTQ      DI, DI
+	ADDQ       $0x08, AX
+	SUBQ       SI, AX
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), AX
-	NEGQ       DI
-	VMOVDQU    (AX)(DI*4), Y1
+	LEAQ       tail_masks<>+32(SB), DI
+	NEGQ       AX
+	VMOVDQU    (DI)(AX*4), Y1
 	VMASKMOVPS (CX)(SI*4), Y1, Y2
 	VMASKMOVPS (DX)(SI*4), Y1, Y3
 	VMASKMOVPS (BX)(SI*4), Y1, Y4
@@ -82,12 +82,10 @@ TEXT ·maximumAVX512(SB), NOSPLIT, $0-76
 	MOVQ         x_base+48(FP), BX
 	VBROADCASTSS index+72(FP), Z0
 	XORQ         SI, SI
+	SUBQ         $0x10, AX
+	JLT          loop1_tail
 
 loop1_whole:
-	MOVQ    AX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x10
-	JLT     loop1_tail
 	VMOVUPS (CX)(SI*4), Z1
 	VMOVUPS (DX)(SI*4), Z2
 	VMOVUPS (BX)(SI*4), Z3
@@ -100,14 +98,16 @@ loop1_whole:
 	VMOVUPS Z1, (CX)(SI*4)
 	VMOVUPS Z2, (DX)(SI*4)
 	ADDQ    $0x10, SI
-	JMP     loop1_whole
+	CMPQ    SI, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ     DI, DI
+	ADDQ      $0x10, AX
+	SUBQ      SI, AX
 	JLE       loop1_done
-	MOVL      $0xffffffff, AX
-	BZHIL     DI, AX, AX
-	KMOVW     AX, K1
+	MOVL      $0xffffffff, DI
+	BZHIL     AX, DI, DI
+	KMOVW     DI, K1
 	VMOVUPS.Z (CX)(SI*4), K1, Z1
 	VMOVUPS.Z (DX)(SI*4), K1, Z2
 	VMOVUPS.Z (BX)(SI*4), K1, Z3

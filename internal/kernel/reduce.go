@@ -70,9 +70,18 @@ type columnSumsJob struct {
 	cols, step int
 }
 
-func (j *columnSumsJob) run(e *Engine, worker, from, to int) {
+func (j *columnSumsJob) run(e *Engine, _, from, to int) {
 	b := from / j.step
-	e.vector.columnSums(j.partials[b*j.cols:(b+1)*j.cols], e.vector.open(worker, 0, j.x, from*j.cols, to*j.cols), to-from, j.cols)
+	e.vector.sumColumns(j.partials[b*j.cols:(b+1)*j.cols], j.x.Slice(from*j.cols, to*j.cols), to-from, j.cols)
+}
+
+// sumColumns sets sums to the column sums of x [rows, cols].
+func (v *vectorUnit) sumColumns(sums []float32, x Array, rows, cols int) {
+	if x.Half() {
+		v.half.columnSums(sums, x.bf16, rows, cols)
+	} else {
+		v.columnSums(sums, x.f32, rows, cols)
+	}
 }
 
 func sumPortable(x []float32) float64 {
@@ -112,28 +121,30 @@ func dotPortable(a, b []float32) float32 {
 
 // columnSumsPortable overwrites sums [cols] with the column sums of x [rows, cols]. Four rows are added together before
 // they meet the running sum, which loses less to rounding.
-func columnSumsPortable(sums, x []float32, rows, cols int) {
+func columnSumsPortable[T storage](sums []float32, x []T, rows, cols int) {
 	sums = sums[:cols]
 	clear(sums)
 	for ; rows >= 4; rows -= 4 {
 		a, b, c, d := x[:cols], x[cols:][:cols], x[2*cols:][:cols], x[3*cols:][:cols]
 		for j := range sums {
-			sums[j] += (a[j] + b[j]) + (c[j] + d[j])
+			sums[j] += (value(a[j]) + value(b[j])) + (value(c[j]) + value(d[j]))
 		}
 		x = x[4*cols:]
 	}
 	for i := range rows {
-		addPortable(sums, sums, x[i*cols:])
+		for j, v := range x[i*cols : (i+1)*cols] {
+			sums[j] += value(v)
+		}
 	}
 }
 
 // columnMomentsPortable overwrites sums and squares [cols] with Σ d and Σ d², d = x − shift, over the rows of x.
-func columnMomentsPortable(sums, squares, x, shift []float32, rows, cols int) {
+func columnMomentsPortable[T storage](sums, squares []float32, x []T, shift []float32, rows, cols int) {
 	clear(sums[:cols])
 	clear(squares[:cols])
 	for i := range rows {
 		for j, v := range x[i*cols : (i+1)*cols] {
-			d := v - shift[j]
+			d := value(v) - shift[j]
 			sums[j] += d
 			squares[j] += d * d
 		}

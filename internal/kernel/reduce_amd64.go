@@ -23,6 +23,12 @@ func columnSumsAVX2(sums []float32, x []float32, rows int, cols int)
 func columnMomentsAVX2(sums []float32, squares []float32, x []float32, shift []float32, rows int, cols int)
 
 //go:noescape
+func columnSumsBFloat16AVX2(sums []float32, x []BFloat16, rows int, cols int)
+
+//go:noescape
+func columnMomentsBFloat16AVX2(sums []float32, squares []float32, x []BFloat16, shift []float32, rows int, cols int)
+
+//go:noescape
 func sumAVX512(x []float32) float64
 
 //go:noescape
@@ -39,3 +45,9 @@ func columnSumsAVX512(sums []float32, x []float32, rows int, cols int)
 
 //go:noescape
 func columnMomentsAVX512(sums []float32, squares []float32, x []float32, shift []float32, rows int, cols int)
+
+//go:noescape
+func columnSumsBFloat16AVX512(sums []float32, x []BFloat16, rows int, cols int)
+
+//go:noescape
+func columnMomentsBFloat16AVX512(sums []float32, squares []float32, x []BFloat16, shift []float32, rows int, cols int)

@@ -12,12 +12,10 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	XORQ   DX, DX
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ         AX, BX
-	SUBQ         DX, BX
-	CMPQ         BX, $0x08
-	JLT          loop1_tail
 	VMOVUPS      (CX)(DX*4), Y2
 	VEXTRACTF128 $0x01, Y2, X3
 	VCVTPS2PD    X3, Y3
@@ -25,14 +23,16 @@ loop1_whole:
 	VADDPD       Y2, Y0, Y0
 	VADDPD       Y3, Y1, Y1
 	ADDQ         $0x08, DX
-	JMP          loop1_whole
+	CMPQ         DX, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        BX, BX
+	ADDQ         $0x08, AX
+	SUBQ         DX, AX
 	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), AX
-	NEGQ         BX
-	VMOVDQU      (AX)(BX*4), Y2
+	LEAQ         tail_masks<>+32(SB), BX
+	NEGQ         AX
+	VMOVDQU      (BX)(AX*4), Y2
 	VMASKMOVPS   (CX)(DX*4), Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X3
 	VCVTPS2PD    X3, Y3
@@ -77,12 +77,10 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	XORQ   DX, DX
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ         AX, BX
-	SUBQ         DX, BX
-	CMPQ         BX, $0x08
-	JLT          loop1_tail
 	VMOVUPS      (CX)(DX*4), Y2
 	VEXTRACTF128 $0x01, Y2, X3
 	VCVTPS2PD    X3, Y3
@@ -90,14 +88,16 @@ loop1_whole:
 	VFMADD231PD  Y2, Y2, Y0
 	VFMADD231PD  Y3, Y3, Y1
 	ADDQ         $0x08, DX
-	JMP          loop1_whole
+	CMPQ         DX, AX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        BX, BX
+	ADDQ         $0x08, AX
+	SUBQ         DX, AX
 	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), AX
-	NEGQ         BX
-	VMOVDQU      (AX)(BX*4), Y2
+	LEAQ         tail_masks<>+32(SB), BX
+	NEGQ         AX
+	VMOVDQU      (BX)(AX*4), Y2
 	VMASKMOVPS   (CX)(DX*4), Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X3
 	VCVTPS2PD    X3, Y3
@@ -123,24 +123,24 @@ TEXT ·finiteAVX2(SB), NOSPLIT, $0-25
 	MOVQ   x_base+0(FP), CX
 	VXORPS Y0, Y0, Y0
 	XORQ   DX, DX
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    AX, BX
-	SUBQ    DX, BX
-	CMPQ    BX, $0x08
-	JLT     loop1_tail
 	VMOVUPS (CX)(DX*4), Y1
 	VSUBPS  Y1, Y1, Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    $0x08, DX
-	JMP     loop1_whole
+	CMPQ    DX, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      BX, BX
+	ADDQ       $0x08, AX
+	SUBQ       DX, AX
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), AX
-	NEGQ       BX
-	VMOVDQU    (AX)(BX*4), Y1
+	LEAQ       tail_masks<>+32(SB), BX
+	NEGQ       AX
+	VMOVDQU    (BX)(AX*4), Y1
 	VMASKMOVPS (CX)(DX*4), Y1, Y1
 	VSUBPS     Y1, Y1, Y1
 	VADDPS     Y1, Y0, Y0
@@ -166,24 +166,24 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	MOVQ   b_base+24(FP), DX
 	VXORPS Y0, Y0, Y0
 	XORQ   BX, BX
+	SUBQ   $0x08, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ        AX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x08
-	JLT         loop1_tail
 	VMOVUPS     (DX)(BX*4), Y1
 	VMOVUPS     (CX)(BX*4), Y2
 	VFMADD231PS Y1, Y2, Y0
 	ADDQ        $0x08, BX
-	JMP         loop1_whole
+	CMPQ        BX, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       SI, SI
+	ADDQ        $0x08, AX
+	SUBQ        BX, AX
 	JLE         loop1_done
-	LEAQ        tail_masks<>+32(SB), AX
-	NEGQ        SI
-	VMOVDQU     (AX)(SI*4), Y1
+	LEAQ        tail_masks<>+32(SB), SI
+	NEGQ        AX
+	VMOVDQU     (SI)(AX*4), Y1
 	VMASKMOVPS  (DX)(BX*4), Y1, Y2
 	VMASKMOVPS  (CX)(BX*4), Y1, Y1
 	VFMADD231PS Y2, Y1, Y0
@@ -203,120 +203,119 @@ loop1_done:
 // Requires: AVX
 TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-64
 	MOVQ   sums_base+0(FP), AX
-	MOVQ   x_base+24(FP), CX
-	MOVQ   rows+48(FP), DX
-	MOVQ   cols+56(FP), BX
+	MOVQ   rows+48(FP), CX
+	MOVQ   cols+56(FP), DX
+	MOVQ   x_base+24(FP), BX
+	LEAQ   (BX)(DX*4), SI
+	LEAQ   (SI)(DX*4), DI
+	LEAQ   (DI)(DX*4), R8
 	VXORPS Y0, Y0, Y0
-	XORQ   SI, SI
+	XORQ   R9, R9
+	MOVQ   DX, R10
+	SUBQ   $0x08, R10
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    BX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x08
-	JLT     loop1_tail
-	VMOVUPS Y0, (AX)(SI*4)
-	ADDQ    $0x08, SI
-	JMP     loop1_whole
+	VMOVUPS Y0, (AX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      DI, DI
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
 	JLE        loop1_done
-	LEAQ       tail_masks<>+32(SB), R8
-	NEGQ       DI
-	VMOVDQU    (R8)(DI*4), Y1
-	VMASKMOVPS Y0, Y1, (AX)(SI*4)
+	LEAQ       tail_masks<>+32(SB), R11
+	NEGQ       R10
+	VMOVDQU    (R11)(R10*4), Y1
+	VMASKMOVPS Y0, Y1, (AX)(R9*4)
 
 loop1_done:
-	LEAQ (CX)(BX*4), SI
-	LEAQ (SI)(BX*4), DI
-	LEAQ (DI)(BX*4), R8
 	MOVQ DX, R9
-	SHRQ $0x02, R9
-	MOVQ BX, R10
-	SHLQ $0x02, R10
+	SHLQ $0x02, R9
 
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x08, R11
+	JLT  loop3_tail
 
 loop3_whole:
-	MOVQ    BX, R12
-	SUBQ    R11, R12
-	CMPQ    R12, $0x08
-	JLT     loop3_tail
-	VMOVUPS (CX)(R11*4), Y0
-	VMOVUPS (DI)(R11*4), Y1
-	VMOVUPS (AX)(R11*4), Y2
-	VMOVUPS (SI)(R11*4), Y3
+	VMOVUPS (BX)(R10*4), Y0
+	VMOVUPS (DI)(R10*4), Y1
+	VMOVUPS (AX)(R10*4), Y2
+	VMOVUPS (SI)(R10*4), Y3
 	VADDPS  Y3, Y0, Y0
-	VMOVUPS (R8)(R11*4), Y3
+	VMOVUPS (R8)(R10*4), Y3
 	VADDPS  Y3, Y1, Y1
 	VADDPS  Y0, Y1, Y1
 	VADDPS  Y1, Y2, Y2
-	VMOVUPS Y2, (AX)(R11*4)
-	ADDQ    $0x08, R11
-	JMP     loop3_whole
+	VMOVUPS Y2, (AX)(R10*4)
+	ADDQ    $0x08, R10
+	CMPQ    R10, R11
+	JLE     loop3_whole
 
 loop3_tail:
-	TESTQ      R12, R12
+	ADDQ       $0x08, R11
+	SUBQ       R10, R11
 	JLE        loop3_done
-	LEAQ       tail_masks<>+32(SB), R13
-	NEGQ       R12
-	VMOVDQU    (R13)(R12*4), Y0
-	VMASKMOVPS (CX)(R11*4), Y0, Y1
-	VMASKMOVPS (DI)(R11*4), Y0, Y2
-	VMASKMOVPS (AX)(R11*4), Y0, Y3
-	VMASKMOVPS (SI)(R11*4), Y0, Y4
+	LEAQ       tail_masks<>+32(SB), R12
+	NEGQ       R11
+	VMOVDQU    (R12)(R11*4), Y0
+	VMASKMOVPS (BX)(R10*4), Y0, Y1
+	VMASKMOVPS (DI)(R10*4), Y0, Y2
+	VMASKMOVPS (AX)(R10*4), Y0, Y3
+	VMASKMOVPS (SI)(R10*4), Y0, Y4
 	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS (R8)(R11*4), Y0, Y4
+	VMASKMOVPS (R8)(R10*4), Y0, Y4
 	VADDPS     Y4, Y2, Y2
 	VADDPS     Y1, Y2, Y2
 	VADDPS     Y2, Y3, Y3
-	VMASKMOVPS Y3, Y0, (AX)(R11*4)
+	VMASKMOVPS Y3, Y0, (AX)(R10*4)
 
 loop3_done:
-	LEAQ (CX)(R10*4), CX
-	LEAQ (SI)(R10*4), SI
-	LEAQ (DI)(R10*4), DI
-	LEAQ (R8)(R10*4), R8
-	DECQ R9
+	LEAQ (BX)(R9*4), BX
+	LEAQ (SI)(R9*4), SI
+	LEAQ (DI)(R9*4), DI
+	LEAQ (R8)(R9*4), R8
+	SUBQ $0x04, CX
 	JMP  loop2_row
 
 loop2_end:
-	ANDQ $0x03, DX
-
 loop4_row:
-	TESTQ DX, DX
-	JLE   loop4_end
-	XORQ  SI, SI
+	CMPQ CX, $0x01
+	JLT  loop4_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x08, DI
+	JLT  loop5_tail
 
 loop5_whole:
-	MOVQ    BX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x08
-	JLT     loop5_tail
 	VMOVUPS (AX)(SI*4), Y0
-	VMOVUPS (CX)(SI*4), Y1
+	VMOVUPS (BX)(SI*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(SI*4)
 	ADDQ    $0x08, SI
-	JMP     loop5_whole
+	CMPQ    SI, DI
+	JLE     loop5_whole
 
 loop5_tail:
-	TESTQ      DI, DI
+	ADDQ       $0x08, DI
+	SUBQ       SI, DI
 	JLE        loop5_done
 	LEAQ       tail_masks<>+32(SB), R8
 	NEGQ       DI
 	VMOVDQU    (R8)(DI*4), Y0
 	VMASKMOVPS (AX)(SI*4), Y0, Y1
-	VMASKMOVPS (CX)(SI*4), Y0, Y2
+	VMASKMOVPS (BX)(SI*4), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (AX)(SI*4)
 
 loop5_done:
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
+	LEAQ (BX)(DX*4), BX
+	SUBQ $0x01, CX
 	JMP  loop4_row
 
 loop4_end:
@@ -334,19 +333,20 @@ TEXT ·columnMomentsAVX2(SB), NOSPLIT, $0-112
 	MOVQ   cols+104(FP), DI
 	VXORPS Y0, Y0, Y0
 	XORQ   R8, R8
+	MOVQ   DI, R9
+	SUBQ   $0x08, R9
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    DI, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $0x08
-	JLT     loop1_tail
 	VMOVUPS Y0, (AX)(R8*4)
 	VMOVUPS Y0, (CX)(R8*4)
 	ADDQ    $0x08, R8
-	JMP     loop1_whole
+	CMPQ    R8, R9
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ      R9, R9
+	ADDQ       $0x08, R9
+	SUBQ       R8, R9
 	JLE        loop1_done
 	LEAQ       tail_masks<>+32(SB), R10
 	NEGQ       R9
@@ -356,15 +356,14 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ SI, SI
-	JLE   loop2_end
-	XORQ  R8, R8
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x08, R9
+	JLT  loop3_tail
 
 loop3_whole:
-	MOVQ        DI, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x08
-	JLT         loop3_tail
 	VMOVUPS     (DX)(R8*4), Y0
 	VMOVUPS     (AX)(R8*4), Y1
 	VMOVUPS     (CX)(R8*4), Y2
@@ -375,10 +374,12 @@ loop3_whole:
 	VFMADD231PS Y0, Y0, Y2
 	VMOVUPS     Y2, (CX)(R8*4)
 	ADDQ        $0x08, R8
-	JMP         loop3_whole
+	CMPQ        R8, R9
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R9, R9
+	ADDQ        $0x08, R9
+	SUBQ        R8, R9
 	JLE         loop3_done
 	LEAQ        tail_masks<>+32(SB), R10
 	NEGQ        R9
@@ -395,7 +396,363 @@ loop3_tail:
 
 loop3_done:
 	LEAQ (DX)(DI*4), DX
-	DECQ SI
+	SUBQ $0x01, SI
+	JMP  loop2_row
+
+loop2_end:
+	VZEROUPPER
+	RET
+
+// func columnSumsBFloat16AVX2(sums []float32, x []BFloat16, rows int, cols int)
+// Requires: AVX, AVX2
+TEXT ·columnSumsBFloat16AVX2(SB), NOSPLIT, $80-64
+	MOVQ   sums_base+0(FP), AX
+	MOVQ   rows+48(FP), CX
+	MOVQ   cols+56(FP), DX
+	MOVQ   x_base+24(FP), BX
+	LEAQ   (BX)(DX*2), SI
+	LEAQ   (SI)(DX*2), DI
+	LEAQ   (DI)(DX*2), R8
+	VXORPS Y0, Y0, Y0
+	XORQ   R9, R9
+	MOVQ   DX, R10
+	SUBQ   $0x08, R10
+	JLT    loop1_tail
+
+loop1_whole:
+	VMOVUPS Y0, (AX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ       $0x08, R10
+	SUBQ       R9, R10
+	JLE        loop1_done
+	LEAQ       tail_masks<>+32(SB), R11
+	NEGQ       R10
+	VMOVDQU    (R11)(R10*4), Y1
+	NEGQ       R10
+	VMASKMOVPS Y0, Y1, (AX)(R9*4)
+
+loop1_done:
+	MOVQ DX, R9
+	SHLQ $0x02, R9
+
+loop2_row:
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x08, R11
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD (BX)(R10*2), Y0
+	VPSLLD    $0x10, Y0, Y0
+	VPMOVZXWD (DI)(R10*2), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VMOVUPS   (AX)(R10*4), Y2
+	VPMOVZXWD (SI)(R10*2), Y3
+	VPSLLD    $0x10, Y3, Y3
+	VADDPS    Y3, Y0, Y0
+	VPMOVZXWD (R8)(R10*2), Y3
+	VPSLLD    $0x10, Y3, Y3
+	VADDPS    Y3, Y1, Y1
+	VADDPS    Y0, Y1, Y1
+	VADDPS    Y1, Y2, Y2
+	VMOVUPS   Y2, (AX)(R10*4)
+	ADDQ      $0x08, R10
+	CMPQ      R10, R11
+	JLE       loop3_whole
+
+loop3_tail:
+	ADDQ    $0x08, R11
+	SUBQ    R10, R11
+	JLE     loop3_done
+	LEAQ    tail_masks<>+32(SB), R12
+	NEGQ    R11
+	VMOVDQU (R12)(R11*4), Y0
+	NEGQ    R11
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (BX)(R10*2), R12
+	MOVQ    R11, R13
+
+loop4_row:
+	CMPQ    R13, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, -2(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, 16(SP)
+	LEAQ      (DI)(R10*2), R12
+	MOVQ      R11, R13
+
+loop5_row:
+	CMPQ    R13, $0x01
+	JLT     loop5_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 14(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop5_row
+
+loop5_end:
+	VPMOVZXWD  16(SP), Y2
+	VPSLLD     $0x10, Y2, Y2
+	VMASKMOVPS (AX)(R10*4), Y0, Y3
+	VXORPS     Y4, Y4, Y4
+	VMOVDQU    X4, 32(SP)
+	LEAQ       (SI)(R10*2), R12
+	MOVQ       R11, R13
+
+loop6_row:
+	CMPQ    R13, $0x01
+	JLT     loop6_end
+	MOVWLZX -2(R12)(R13*2), R14
+	MOVW    R14, 30(SP)(R13*2)
+	SUBQ    $0x01, R13
+	JMP     loop6_row
+
+loop6_end:
+	VPMOVZXWD 32(SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VADDPS    Y4, Y1, Y1
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, 48(SP)
+	LEAQ      (R8)(R10*2), R12
+
+loop7_row:
+	CMPQ    R11, $0x01
+	JLT     loop7_end
+	MOVWLZX -2(R12)(R11*2), R13
+	MOVW    R13, 46(SP)(R11*2)
+	SUBQ    $0x01, R11
+	JMP     loop7_row
+
+loop7_end:
+	VPMOVZXWD  48(SP), Y4
+	VPSLLD     $0x10, Y4, Y4
+	VADDPS     Y4, Y2, Y2
+	VADDPS     Y1, Y2, Y2
+	VADDPS     Y2, Y3, Y3
+	VMASKMOVPS Y3, Y0, (AX)(R10*4)
+
+loop3_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (SI)(R9*2), SI
+	LEAQ (DI)(R9*2), DI
+	LEAQ (R8)(R9*2), R8
+	SUBQ $0x04, CX
+	JMP  loop2_row
+
+loop2_end:
+loop8_row:
+	CMPQ CX, $0x01
+	JLT  loop8_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x08, DI
+	JLT  loop9_tail
+
+loop9_whole:
+	VMOVUPS   (AX)(SI*4), Y0
+	VPMOVZXWD (BX)(SI*2), Y1
+	VPSLLD    $0x10, Y1, Y1
+	VADDPS    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	CMPQ      SI, DI
+	JLE       loop9_whole
+
+loop9_tail:
+	ADDQ       $0x08, DI
+	SUBQ       SI, DI
+	JLE        loop9_done
+	LEAQ       tail_masks<>+32(SB), R8
+	NEGQ       DI
+	VMOVDQU    (R8)(DI*4), Y0
+	NEGQ       DI
+	VMASKMOVPS (AX)(SI*4), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VMOVDQU    X2, 64(SP)
+	LEAQ       (BX)(SI*2), R8
+
+loop10_row:
+	CMPQ    DI, $0x01
+	JLT     loop10_end
+	MOVWLZX -2(R8)(DI*2), R9
+	MOVW    R9, 62(SP)(DI*2)
+	SUBQ    $0x01, DI
+	JMP     loop10_row
+
+loop10_end:
+	VPMOVZXWD  64(SP), Y2
+	VPSLLD     $0x10, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+
+loop9_done:
+	LEAQ (BX)(DX*2), BX
+	SUBQ $0x01, CX
+	JMP  loop8_row
+
+loop8_end:
+	VZEROUPPER
+	RET
+
+DATA all_00007fff<>+0(SB)/4, $0x00007fff
+DATA all_00007fff<>+4(SB)/4, $0x00007fff
+DATA all_00007fff<>+8(SB)/4, $0x00007fff
+DATA all_00007fff<>+12(SB)/4, $0x00007fff
+DATA all_00007fff<>+16(SB)/4, $0x00007fff
+DATA all_00007fff<>+20(SB)/4, $0x00007fff
+DATA all_00007fff<>+24(SB)/4, $0x00007fff
+DATA all_00007fff<>+28(SB)/4, $0x00007fff
+DATA all_00007fff<>+32(SB)/4, $0x00007fff
+DATA all_00007fff<>+36(SB)/4, $0x00007fff
+DATA all_00007fff<>+40(SB)/4, $0x00007fff
+DATA all_00007fff<>+44(SB)/4, $0x00007fff
+DATA all_00007fff<>+48(SB)/4, $0x00007fff
+DATA all_00007fff<>+52(SB)/4, $0x00007fff
+DATA all_00007fff<>+56(SB)/4, $0x00007fff
+DATA all_00007fff<>+60(SB)/4, $0x00007fff
+GLOBL all_00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA all_00000001<>+0(SB)/4, $0x00000001
+DATA all_00000001<>+4(SB)/4, $0x00000001
+DATA all_00000001<>+8(SB)/4, $0x00000001
+DATA all_00000001<>+12(SB)/4, $0x00000001
+DATA all_00000001<>+16(SB)/4, $0x00000001
+DATA all_00000001<>+20(SB)/4, $0x00000001
+DATA all_00000001<>+24(SB)/4, $0x00000001
+DATA all_00000001<>+28(SB)/4, $0x00000001
+DATA all_00000001<>+32(SB)/4, $0x00000001
+DATA all_00000001<>+36(SB)/4, $0x00000001
+DATA all_00000001<>+40(SB)/4, $0x00000001
+DATA all_00000001<>+44(SB)/4, $0x00000001
+DATA all_00000001<>+48(SB)/4, $0x00000001
+DATA all_00000001<>+52(SB)/4, $0x00000001
+DATA all_00000001<>+56(SB)/4, $0x00000001
+DATA all_00000001<>+60(SB)/4, $0x00000001
+GLOBL all_00000001<>(SB), RODATA|NOPTR, $64
+
+DATA all_00400000<>+0(SB)/4, $0x00400000
+DATA all_00400000<>+4(SB)/4, $0x00400000
+DATA all_00400000<>+8(SB)/4, $0x00400000
+DATA all_00400000<>+12(SB)/4, $0x00400000
+DATA all_00400000<>+16(SB)/4, $0x00400000
+DATA all_00400000<>+20(SB)/4, $0x00400000
+DATA all_00400000<>+24(SB)/4, $0x00400000
+DATA all_00400000<>+28(SB)/4, $0x00400000
+DATA all_00400000<>+32(SB)/4, $0x00400000
+DATA all_00400000<>+36(SB)/4, $0x00400000
+DATA all_00400000<>+40(SB)/4, $0x00400000
+DATA all_00400000<>+44(SB)/4, $0x00400000
+DATA all_00400000<>+48(SB)/4, $0x00400000
+DATA all_00400000<>+52(SB)/4, $0x00400000
+DATA all_00400000<>+56(SB)/4, $0x00400000
+DATA all_00400000<>+60(SB)/4, $0x00400000
+GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
+
+// func columnMomentsBFloat16AVX2(sums []float32, squares []float32, x []BFloat16, shift []float32, rows int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·columnMomentsBFloat16AVX2(SB), NOSPLIT, $16-112
+	MOVQ   sums_base+0(FP), AX
+	MOVQ   squares_base+24(FP), CX
+	MOVQ   x_base+48(FP), DX
+	MOVQ   shift_base+72(FP), BX
+	MOVQ   rows+96(FP), SI
+	MOVQ   cols+104(FP), DI
+	VXORPS Y0, Y0, Y0
+	XORQ   R8, R8
+	MOVQ   DI, R9
+	SUBQ   $0x08, R9
+	JLT    loop1_tail
+
+loop1_whole:
+	VMOVUPS Y0, (AX)(R8*4)
+	VMOVUPS Y0, (CX)(R8*4)
+	ADDQ    $0x08, R8
+	CMPQ    R8, R9
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ       $0x08, R9
+	SUBQ       R8, R9
+	JLE        loop1_done
+	LEAQ       tail_masks<>+32(SB), R10
+	NEGQ       R9
+	VMOVDQU    (R10)(R9*4), Y1
+	NEGQ       R9
+	VMASKMOVPS Y0, Y1, (AX)(R8*4)
+	VMASKMOVPS Y0, Y1, (CX)(R8*4)
+
+loop1_done:
+loop2_row:
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x08, R9
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD   (DX)(R8*2), Y0
+	VPSLLD      $0x10, Y0, Y0
+	VMOVUPS     (AX)(R8*4), Y1
+	VMOVUPS     (CX)(R8*4), Y2
+	VMOVUPS     (BX)(R8*4), Y3
+	VSUBPS      Y3, Y0, Y0
+	VADDPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (AX)(R8*4)
+	VFMADD231PS Y0, Y0, Y2
+	VMOVUPS     Y2, (CX)(R8*4)
+	ADDQ        $0x08, R8
+	CMPQ        R8, R9
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ    $0x08, R9
+	SUBQ    R8, R9
+	JLE     loop3_done
+	LEAQ    tail_masks<>+32(SB), R10
+	NEGQ    R9
+	VMOVDQU (R10)(R9*4), Y0
+	NEGQ    R9
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (DX)(R8*2), R10
+
+loop4_row:
+	CMPQ    R9, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R10)(R9*2), R11
+	MOVW    R11, -2(SP)(R9*2)
+	SUBQ    $0x01, R9
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD   (SP), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VMASKMOVPS  (AX)(R8*4), Y0, Y2
+	VMASKMOVPS  (CX)(R8*4), Y0, Y3
+	VMASKMOVPS  (BX)(R8*4), Y0, Y4
+	VSUBPS      Y4, Y1, Y1
+	VADDPS      Y1, Y2, Y2
+	VMASKMOVPS  Y2, Y0, (AX)(R8*4)
+	VFMADD231PS Y1, Y1, Y3
+	VMASKMOVPS  Y3, Y0, (CX)(R8*4)
+
+loop3_done:
+	LEAQ (DX)(DI*2), DX
+	SUBQ $0x01, SI
 	JMP  loop2_row
 
 loop2_end:
@@ -410,12 +767,10 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-32
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	XORQ   DX, DX
+	SUBQ   $0x10, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ          AX, BX
-	SUBQ          DX, BX
-	CMPQ          BX, $0x10
-	JLT           loop1_tail
 	VMOVUPS       (CX)(DX*4), Z2
 	VEXTRACTF64X4 $0x01, Z2, Y3
 	VCVTPS2PD     Y3, Z3
@@ -423,14 +778,16 @@ loop1_whole:
 	VADDPD        Z2, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	ADDQ          $0x10, DX
-	JMP           loop1_whole
+	CMPQ          DX, AX
+	JLE           loop1_whole
 
 loop1_tail:
-	TESTQ         BX, BX
+	ADDQ          $0x10, AX
+	SUBQ          DX, AX
 	JLE           loop1_done
-	MOVL          $0xffffffff, AX
-	BZHIL         BX, AX, AX
-	KMOVW         AX, K1
+	MOVL          $0xffffffff, BX
+	BZHIL         AX, BX, BX
+	KMOVW         BX, K1
 	VMOVUPS.Z     (CX)(DX*4), K1, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y3
 	VCVTPS2PD     Y3, Z3
@@ -458,12 +815,10 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	XORQ   DX, DX
+	SUBQ   $0x10, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ          AX, BX
-	SUBQ          DX, BX
-	CMPQ          BX, $0x10
-	JLT           loop1_tail
 	VMOVUPS       (CX)(DX*4), Z2
 	VEXTRACTF64X4 $0x01, Z2, Y3
 	VCVTPS2PD     Y3, Z3
@@ -471,14 +826,16 @@ loop1_whole:
 	VFMADD231PD   Z2, Z2, Z0
 	VFMADD231PD   Z3, Z3, Z1
 	ADDQ          $0x10, DX
-	JMP           loop1_whole
+	CMPQ          DX, AX
+	JLE           loop1_whole
 
 loop1_tail:
-	TESTQ         BX, BX
+	ADDQ          $0x10, AX
+	SUBQ          DX, AX
 	JLE           loop1_done
-	MOVL          $0xffffffff, AX
-	BZHIL         BX, AX, AX
-	KMOVW         AX, K1
+	MOVL          $0xffffffff, BX
+	BZHIL         AX, BX, BX
+	KMOVW         BX, K1
 	VMOVUPS.Z     (CX)(DX*4), K1, Z2
 	VEXTRACTF64X4 $0x01, Z2, Y3
 	VCVTPS2PD     Y3, Z3
@@ -505,24 +862,24 @@ TEXT ·finiteAVX512(SB), NOSPLIT, $0-25
 	MOVQ   x_base+0(FP), CX
 	VPXORD Z0, Z0, Z0
 	XORQ   DX, DX
+	SUBQ   $0x10, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    AX, BX
-	SUBQ    DX, BX
-	CMPQ    BX, $0x10
-	JLT     loop1_tail
 	VMOVUPS (CX)(DX*4), Z1
 	VSUBPS  Z1, Z1, Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x10, DX
-	JMP     loop1_whole
+	CMPQ    DX, AX
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ     BX, BX
+	ADDQ      $0x10, AX
+	SUBQ      DX, AX
 	JLE       loop1_done
-	MOVL      $0xffffffff, AX
-	BZHIL     BX, AX, AX
-	KMOVW     AX, K1
+	MOVL      $0xffffffff, BX
+	BZHIL     AX, BX, BX
+	KMOVW     BX, K1
 	VMOVUPS.Z (CX)(DX*4), K1, Z1
 	VSUBPS    Z1, Z1, Z1
 	VADDPS    Z1, Z0, Z0
@@ -550,24 +907,24 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	MOVQ   b_base+24(FP), DX
 	VPXORD Z0, Z0, Z0
 	XORQ   BX, BX
+	SUBQ   $0x10, AX
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ        AX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JLT         loop1_tail
 	VMOVUPS     (DX)(BX*4), Z1
 	VMOVUPS     (CX)(BX*4), Z2
 	VFMADD231PS Z1, Z2, Z0
 	ADDQ        $0x10, BX
-	JMP         loop1_whole
+	CMPQ        BX, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       SI, SI
+	ADDQ        $0x10, AX
+	SUBQ        BX, AX
 	JLE         loop1_done
-	MOVL        $0xffffffff, AX
-	BZHIL       SI, AX, AX
-	KMOVW       AX, K1
+	MOVL        $0xffffffff, SI
+	BZHIL       AX, SI, SI
+	KMOVW       SI, K1
 	VMOVUPS.Z   (DX)(BX*4), K1, Z1
 	VMOVUPS.Z   (CX)(BX*4), K1, Z2
 	VFMADD231PS Z1, Z2, Z0
@@ -589,120 +946,119 @@ loop1_done:
 // Requires: AVX, AVX512F, BMI2
 TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-64
 	MOVQ   sums_base+0(FP), AX
-	MOVQ   x_base+24(FP), CX
-	MOVQ   rows+48(FP), DX
-	MOVQ   cols+56(FP), BX
+	MOVQ   rows+48(FP), CX
+	MOVQ   cols+56(FP), DX
+	MOVQ   x_base+24(FP), BX
+	LEAQ   (BX)(DX*4), SI
+	LEAQ   (SI)(DX*4), DI
+	LEAQ   (DI)(DX*4), R8
 	VPXORD Z0, Z0, Z0
-	XORQ   SI, SI
+	XORQ   R9, R9
+	MOVQ   DX, R10
+	SUBQ   $0x10, R10
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    BX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x10
-	JLT     loop1_tail
-	VMOVUPS Z0, (AX)(SI*4)
-	ADDQ    $0x10, SI
-	JMP     loop1_whole
+	VMOVUPS Z0, (AX)(R9*4)
+	ADDQ    $0x10, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ   DI, DI
+	ADDQ    $0x10, R10
+	SUBQ    R9, R10
 	JLE     loop1_done
-	MOVL    $0xffffffff, R8
-	BZHIL   DI, R8, R8
-	KMOVW   R8, K1
-	VMOVUPS Z0, K1, (AX)(SI*4)
+	MOVL    $0xffffffff, R11
+	BZHIL   R10, R11, R11
+	KMOVW   R11, K1
+	VMOVUPS Z0, K1, (AX)(R9*4)
 
 loop1_done:
-	LEAQ (CX)(BX*4), SI
-	LEAQ (SI)(BX*4), DI
-	LEAQ (DI)(BX*4), R8
 	MOVQ DX, R9
-	SHRQ $0x02, R9
-	MOVQ BX, R10
-	SHLQ $0x02, R10
+	SHLQ $0x02, R9
 
 loop2_row:
-	TESTQ R9, R9
-	JLE   loop2_end
-	XORQ  R11, R11
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x10, R11
+	JLT  loop3_tail
 
 loop3_whole:
-	MOVQ    BX, R12
-	SUBQ    R11, R12
-	CMPQ    R12, $0x10
-	JLT     loop3_tail
-	VMOVUPS (CX)(R11*4), Z0
-	VMOVUPS (DI)(R11*4), Z1
-	VMOVUPS (AX)(R11*4), Z2
-	VMOVUPS (SI)(R11*4), Z3
+	VMOVUPS (BX)(R10*4), Z0
+	VMOVUPS (DI)(R10*4), Z1
+	VMOVUPS (AX)(R10*4), Z2
+	VMOVUPS (SI)(R10*4), Z3
 	VADDPS  Z3, Z0, Z0
-	VMOVUPS (R8)(R11*4), Z3
+	VMOVUPS (R8)(R10*4), Z3
 	VADDPS  Z3, Z1, Z1
 	VADDPS  Z0, Z1, Z1
 	VADDPS  Z1, Z2, Z2
-	VMOVUPS Z2, (AX)(R11*4)
-	ADDQ    $0x10, R11
-	JMP     loop3_whole
+	VMOVUPS Z2, (AX)(R10*4)
+	ADDQ    $0x10, R10
+	CMPQ    R10, R11
+	JLE     loop3_whole
 
 loop3_tail:
-	TESTQ     R12, R12
+	ADDQ      $0x10, R11
+	SUBQ      R10, R11
 	JLE       loop3_done
-	MOVL      $0xffffffff, R13
-	BZHIL     R12, R13, R13
-	KMOVW     R13, K1
-	VMOVUPS.Z (CX)(R11*4), K1, Z0
-	VMOVUPS.Z (DI)(R11*4), K1, Z1
-	VMOVUPS.Z (AX)(R11*4), K1, Z2
-	VMOVUPS.Z (SI)(R11*4), K1, Z3
+	MOVL      $0xffffffff, R12
+	BZHIL     R11, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (BX)(R10*4), K1, Z0
+	VMOVUPS.Z (DI)(R10*4), K1, Z1
+	VMOVUPS.Z (AX)(R10*4), K1, Z2
+	VMOVUPS.Z (SI)(R10*4), K1, Z3
 	VADDPS    Z3, Z0, Z0
-	VMOVUPS.Z (R8)(R11*4), K1, Z3
+	VMOVUPS.Z (R8)(R10*4), K1, Z3
 	VADDPS    Z3, Z1, Z1
 	VADDPS    Z0, Z1, Z1
 	VADDPS    Z1, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)(R11*4)
+	VMOVUPS   Z2, K1, (AX)(R10*4)
 
 loop3_done:
-	LEAQ (CX)(R10*4), CX
-	LEAQ (SI)(R10*4), SI
-	LEAQ (DI)(R10*4), DI
-	LEAQ (R8)(R10*4), R8
-	DECQ R9
+	LEAQ (BX)(R9*4), BX
+	LEAQ (SI)(R9*4), SI
+	LEAQ (DI)(R9*4), DI
+	LEAQ (R8)(R9*4), R8
+	SUBQ $0x04, CX
 	JMP  loop2_row
 
 loop2_end:
-	ANDQ $0x03, DX
-
 loop4_row:
-	TESTQ DX, DX
-	JLE   loop4_end
-	XORQ  SI, SI
+	CMPQ CX, $0x01
+	JLT  loop4_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x10, DI
+	JLT  loop5_tail
 
 loop5_whole:
-	MOVQ    BX, DI
-	SUBQ    SI, DI
-	CMPQ    DI, $0x10
-	JLT     loop5_tail
 	VMOVUPS (AX)(SI*4), Z0
-	VMOVUPS (CX)(SI*4), Z1
+	VMOVUPS (BX)(SI*4), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
-	JMP     loop5_whole
+	CMPQ    SI, DI
+	JLE     loop5_whole
 
 loop5_tail:
-	TESTQ     DI, DI
+	ADDQ      $0x10, DI
+	SUBQ      SI, DI
 	JLE       loop5_done
 	MOVL      $0xffffffff, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K1
 	VMOVUPS.Z (AX)(SI*4), K1, Z0
-	VMOVUPS.Z (CX)(SI*4), K1, Z1
+	VMOVUPS.Z (BX)(SI*4), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*4)
 
 loop5_done:
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
+	LEAQ (BX)(DX*4), BX
+	SUBQ $0x01, CX
 	JMP  loop4_row
 
 loop4_end:
@@ -720,19 +1076,20 @@ TEXT ·columnMomentsAVX512(SB), NOSPLIT, $0-112
 	MOVQ   cols+104(FP), DI
 	VPXORD Z0, Z0, Z0
 	XORQ   R8, R8
+	MOVQ   DI, R9
+	SUBQ   $0x10, R9
+	JLT    loop1_tail
 
 loop1_whole:
-	MOVQ    DI, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $0x10
-	JLT     loop1_tail
 	VMOVUPS Z0, (AX)(R8*4)
 	VMOVUPS Z0, (CX)(R8*4)
 	ADDQ    $0x10, R8
-	JMP     loop1_whole
+	CMPQ    R8, R9
+	JLE     loop1_whole
 
 loop1_tail:
-	TESTQ   R9, R9
+	ADDQ    $0x10, R9
+	SUBQ    R8, R9
 	JLE     loop1_done
 	MOVL    $0xffffffff, R10
 	BZHIL   R9, R10, R10
@@ -742,15 +1099,14 @@ loop1_tail:
 
 loop1_done:
 loop2_row:
-	TESTQ SI, SI
-	JLE   loop2_end
-	XORQ  R8, R8
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x10, R9
+	JLT  loop3_tail
 
 loop3_whole:
-	MOVQ        DI, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x10
-	JLT         loop3_tail
 	VMOVUPS     (DX)(R8*4), Z0
 	VMOVUPS     (AX)(R8*4), Z1
 	VMOVUPS     (CX)(R8*4), Z2
@@ -761,10 +1117,12 @@ loop3_whole:
 	VFMADD231PS Z0, Z0, Z2
 	VMOVUPS     Z2, (CX)(R8*4)
 	ADDQ        $0x10, R8
-	JMP         loop3_whole
+	CMPQ        R8, R9
+	JLE         loop3_whole
 
 loop3_tail:
-	TESTQ       R9, R9
+	ADDQ        $0x10, R9
+	SUBQ        R8, R9
 	JLE         loop3_done
 	MOVL        $0xffffffff, R10
 	BZHIL       R9, R10, R10
@@ -781,7 +1139,229 @@ loop3_tail:
 
 loop3_done:
 	LEAQ (DX)(DI*4), DX
-	DECQ SI
+	SUBQ $0x01, SI
+	JMP  loop2_row
+
+loop2_end:
+	VZEROUPPER
+	RET
+
+// func columnSumsBFloat16AVX512(sums []float32, x []BFloat16, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnSumsBFloat16AVX512(SB), NOSPLIT, $0-64
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z0
+	VMOVUPS all_00400000<>+0(SB), Z0
+	MOVQ    sums_base+0(FP), AX
+	MOVQ    rows+48(FP), CX
+	MOVQ    cols+56(FP), DX
+	MOVQ    x_base+24(FP), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	VPXORD  Z1, Z1, Z1
+	XORQ    R9, R9
+	MOVQ    DX, R10
+	SUBQ    $0x10, R10
+	JLT     loop1_tail
+
+loop1_whole:
+	VMOVUPS Z1, (AX)(R9*4)
+	ADDQ    $0x10, R9
+	CMPQ    R9, R10
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ    $0x10, R10
+	SUBQ    R9, R10
+	JLE     loop1_done
+	MOVL    $0xffffffff, R11
+	BZHIL   R10, R11, R11
+	KMOVW   R11, K1
+	VMOVUPS Z1, K1, (AX)(R9*4)
+
+loop1_done:
+	MOVQ DX, R9
+	SHLQ $0x02, R9
+
+loop2_row:
+	CMPQ CX, $0x04
+	JLT  loop2_end
+	XORQ R10, R10
+	MOVQ DX, R11
+	SUBQ $0x10, R11
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD (BX)(R10*2), Z0
+	VPSLLD    $0x10, Z0, Z0
+	VPMOVZXWD (DI)(R10*2), Z1
+	VPSLLD    $0x10, Z1, Z1
+	VMOVUPS   (AX)(R10*4), Z2
+	VPMOVZXWD (SI)(R10*2), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VADDPS    Z3, Z0, Z0
+	VPMOVZXWD (R8)(R10*2), Z3
+	VPSLLD    $0x10, Z3, Z3
+	VADDPS    Z3, Z1, Z1
+	VADDPS    Z0, Z1, Z1
+	VADDPS    Z1, Z2, Z2
+	VMOVUPS   Z2, (AX)(R10*4)
+	ADDQ      $0x10, R10
+	CMPQ      R10, R11
+	JLE       loop3_whole
+
+loop3_tail:
+	ADDQ        $0x10, R11
+	SUBQ        R10, R11
+	JLE         loop3_done
+	MOVL        $0xffffffff, R12
+	BZHIL       R11, R12, R12
+	KMOVW       R12, K1
+	VPMOVZXWD.Z (BX)(R10*2), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	VPMOVZXWD.Z (DI)(R10*2), K1, Z1
+	VPSLLD      $0x10, Z1, Z1
+	VMOVUPS.Z   (AX)(R10*4), K1, Z2
+	VPMOVZXWD.Z (SI)(R10*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VADDPS      Z3, Z0, Z0
+	VPMOVZXWD.Z (R8)(R10*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VADDPS      Z3, Z1, Z1
+	VADDPS      Z0, Z1, Z1
+	VADDPS      Z1, Z2, Z2
+	VMOVUPS     Z2, K1, (AX)(R10*4)
+
+loop3_done:
+	LEAQ (BX)(R9*2), BX
+	LEAQ (SI)(R9*2), SI
+	LEAQ (DI)(R9*2), DI
+	LEAQ (R8)(R9*2), R8
+	SUBQ $0x04, CX
+	JMP  loop2_row
+
+loop2_end:
+loop4_row:
+	CMPQ CX, $0x01
+	JLT  loop4_end
+	XORQ SI, SI
+	MOVQ DX, DI
+	SUBQ $0x10, DI
+	JLT  loop5_tail
+
+loop5_whole:
+	VMOVUPS   (AX)(SI*4), Z0
+	VPMOVZXWD (BX)(SI*2), Z1
+	VPSLLD    $0x10, Z1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	CMPQ      SI, DI
+	JLE       loop5_whole
+
+loop5_tail:
+	ADDQ        $0x10, DI
+	SUBQ        SI, DI
+	JLE         loop5_done
+	MOVL        $0xffffffff, R8
+	BZHIL       DI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX)(SI*4), K1, Z0
+	VPMOVZXWD.Z (BX)(SI*2), K1, Z1
+	VPSLLD      $0x10, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (AX)(SI*4)
+
+loop5_done:
+	LEAQ (BX)(DX*2), BX
+	SUBQ $0x01, CX
+	JMP  loop4_row
+
+loop4_end:
+	VZEROUPPER
+	RET
+
+// func columnMomentsBFloat16AVX512(sums []float32, squares []float32, x []BFloat16, shift []float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnMomentsBFloat16AVX512(SB), NOSPLIT, $0-112
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z0
+	VMOVUPS all_00400000<>+0(SB), Z0
+	MOVQ    sums_base+0(FP), AX
+	MOVQ    squares_base+24(FP), CX
+	MOVQ    x_base+48(FP), DX
+	MOVQ    shift_base+72(FP), BX
+	MOVQ    rows+96(FP), SI
+	MOVQ    cols+104(FP), DI
+	VPXORD  Z1, Z1, Z1
+	XORQ    R8, R8
+	MOVQ    DI, R9
+	SUBQ    $0x10, R9
+	JLT     loop1_tail
+
+loop1_whole:
+	VMOVUPS Z1, (AX)(R8*4)
+	VMOVUPS Z1, (CX)(R8*4)
+	ADDQ    $0x10, R8
+	CMPQ    R8, R9
+	JLE     loop1_whole
+
+loop1_tail:
+	ADDQ    $0x10, R9
+	SUBQ    R8, R9
+	JLE     loop1_done
+	MOVL    $0xffffffff, R10
+	BZHIL   R9, R10, R10
+	KMOVW   R10, K1
+	VMOVUPS Z1, K1, (AX)(R8*4)
+	VMOVUPS Z1, K1, (CX)(R8*4)
+
+loop1_done:
+loop2_row:
+	CMPQ SI, $0x01
+	JLT  loop2_end
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $0x10, R9
+	JLT  loop3_tail
+
+loop3_whole:
+	VPMOVZXWD   (DX)(R8*2), Z0
+	VPSLLD      $0x10, Z0, Z0
+	VMOVUPS     (AX)(R8*4), Z1
+	VMOVUPS     (CX)(R8*4), Z2
+	VMOVUPS     (BX)(R8*4), Z3
+	VSUBPS      Z3, Z0, Z0
+	VADDPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)(R8*4)
+	VFMADD231PS Z0, Z0, Z2
+	VMOVUPS     Z2, (CX)(R8*4)
+	ADDQ        $0x10, R8
+	CMPQ        R8, R9
+	JLE         loop3_whole
+
+loop3_tail:
+	ADDQ        $0x10, R9
+	SUBQ        R8, R9
+	JLE         loop3_done
+	MOVL        $0xffffffff, R10
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K1
+	VPMOVZXWD.Z (DX)(R8*2), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	VMOVUPS.Z   (AX)(R8*4), K1, Z1
+	VMOVUPS.Z   (CX)(R8*4), K1, Z2
+	VMOVUPS.Z   (BX)(R8*4), K1, Z3
+	VSUBPS      Z3, Z0, Z0
+	VADDPS      Z0, Z1, Z1
+	VMOVUPS     Z1, K1, (AX)(R8*4)
+	VFMADD231PS Z0, Z0, Z2
+	VMOVUPS     Z2, K1, (CX)(R8*4)
+
+loop3_done:
+	LEAQ (DX)(DI*2), DX
+	SUBQ $0x01, SI
 	JMP  loop2_row
 
 loop2_end:

@@ -2,7 +2,8 @@
 
 package kernel
 
-// The generated loops between float32 and bf16 take whole vectors; what is left of a row is done in Go.
+// The generated loops between float32 and bf16, and those that look numbers up, take whole vectors; what is left of a
+// row is done in Go.
 
 func widenRowAVX512(dst []float32, src []BFloat16) {
 	n := len(dst) &^ 15
@@ -36,20 +37,26 @@ func narrowRowAVX2(dst []BFloat16, src []float32) {
 	narrowPortable(dst[n:], src[n:])
 }
 
-func pairRowAVX512(dst, low, high []float32) {
-	n := len(dst) &^ 15
-	if low, high = low[:len(dst)], high[:len(dst)]; n > 0 {
-		pairAVX512(&dst[0], &low[0], &high[0], n/16)
+func pairRowsAVX512(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	n := cols &^ 15
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(2*rows-1)*srcStride+n-1]
+		pairAVX512(&dst[0], dstStride, &src[0], srcStride, rows, n/16)
 	}
-	pairPortable(dst[n:], low[n:], high[n:])
+	if rows > 0 && n < cols {
+		pairPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
 }
 
-func pairRowAVX2(dst, low, high []float32) {
-	n := len(dst) &^ 7
-	if low, high = low[:len(dst)], high[:len(dst)]; n > 0 {
-		pairAVX2(&dst[0], &low[0], &high[0], n/8)
+func pairRowsAVX2(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	n := cols &^ 7
+	if rows > 0 && n > 0 {
+		_, _ = dst[(rows-1)*dstStride+n-1], src[(2*rows-1)*srcStride+n-1]
+		pairAVX2(&dst[0], dstStride, &src[0], srcStride, rows, n/8)
 	}
-	pairPortable(dst[n:], low[n:], high[n:])
+	if rows > 0 && n < cols {
+		pairPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
+	}
 }
 
 func pairHalvesRowsAVX512(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int) {
@@ -94,4 +101,36 @@ func narrowRowsAVX2(dst []BFloat16, dstStride int, src []float32, srcStride, row
 	if rows > 0 && n < cols {
 		narrowRowsPortable(dst[n:], dstStride, src[n:], srcStride, rows, cols-n)
 	}
+}
+
+func lookUpRowAVX512(y, x []BFloat16, table *tableOf[BFloat16]) {
+	n := len(y) &^ 15
+	if x = x[:len(y)]; n > 0 {
+		lookUpAVX512(&y[0], &x[0], &table[0], n/16)
+	}
+	lookUpPortable(y[n:], x[n:], table)
+}
+
+func weighRowAVX512(dx, dy, x []BFloat16, table *tableOf[float32]) {
+	n := len(dx) &^ 15
+	if dy, x = dy[:len(dx)], x[:len(dx)]; n > 0 {
+		weighAVX512(&dx[0], &dy[0], &x[0], &table[0], n/16)
+	}
+	weighPortable(dx[n:], dy[n:], x[n:], table)
+}
+
+func lookUpRowAVX2(y, x []BFloat16, table *tableOf[BFloat16]) {
+	n := len(y) &^ 7
+	if x = x[:len(y)]; n > 0 {
+		lookUpAVX2(&y[0], &x[0], &table[0], n/8)
+	}
+	lookUpPortable(y[n:], x[n:], table)
+}
+
+func weighRowAVX2(dx, dy, x []BFloat16, table *tableOf[float32]) {
+	n := len(dx) &^ 7
+	if dy, x = dy[:len(dx)], x[:len(dx)]; n > 0 {
+		weighAVX2(&dx[0], &dy[0], &x[0], &table[0], n/8)
+	}
+	weighPortable(dx[n:], dy[n:], x[n:], table)
 }

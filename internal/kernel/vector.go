@@ -11,42 +11,53 @@ const blockElements = 32 << 10
 // rounding error of a sum over a column does not grow with the number of rows.
 const maxBlockRows = 256
 
-// innerLoops are the vector kernels of one family: single-threaded bodies over contiguous rows×cols pieces that the
-// methods of Engine cut, hand out and join. The portable Go bodies stand beside the methods that use them and say
-// what each entry computes; the generated assembly has the same names with a family suffix.
+// rowLoops are the vector kernels over activations in one storage: single-threaded bodies over contiguous rows×cols
+// pieces that the methods of Engine cut, hand out and join. They compute in float32, whatever the storage. The portable
+// Go bodies stand beside the methods that use them and say what each entry computes; the generated assembly has the
+// same names with BFloat16 for bf16, and with the width as suffix.
+type rowLoops[T storage] struct {
+	add          func(dst, a, b []T)
+	scale        func(dst, a []T, factor float32)
+	relu         func(y, x []T)
+	reluBackward func(dx, dy, y []T)
+
+	columnSums    func(sums []float32, x []T, rows, cols int)
+	columnMoments func(sums, squares []float32, x []T, shift []float32, rows, cols int)
+
+	layerNorm         func(y []T, mean, rstd []float32, x []T, gamma, beta []float32, rows, cols int, eps float32)
+	layerNormBackward func(dx []T, dgamma, dbeta []float32, dy, x []T, gamma, mean, rstd []float32, rows, cols int)
+
+	normalize            func(y, x []T, mean, factor, beta []float32, rows, cols int, floor float32)
+	normalizeAdd         func(y, x, residual []T, mean, factor, beta []float32, rows, cols int, floor float32)
+	normGradientSums     func(sums, products []float32, dy, x []T, mean, rstd []float32, rows, cols int)
+	normGradientSumsReLU func(sums, products []float32, dz, dy, y, x []T, mean, rstd []float32, rows, cols int)
+	normGradientApply    func(dx, dy, x []T, mean, factor, meanGradient, slope []float32, rows, cols int)
+}
+
+// innerLoops are the vector kernels of one family: those over float32, those over bf16 and those between the two.
 type innerLoops struct {
+	rowLoops[float32]
+	half rowLoops[BFloat16]
+
 	widen  func(dst []float32, src []BFloat16)
 	narrow func(dst []BFloat16, src []float32)
 	// narrowRows rounds a rows×cols matrix.
 	narrowRows func(dst []BFloat16, dstStride int, src []float32, srcStride, rows, cols int)
-	// pair makes a row of words, each of two bf16: an element of low in the lower half, one of high above. pairHalves
-	// makes that many rows of words, row i of rows 2i and 2i+1 of src.
-	pair       func(dst, low, high []float32)
+	// pair and pairHalves make that many rows of words, each of two bf16: row i of row 2i of src in the lower halves and
+	// of row 2i+1 above.
+	pair       func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 	pairHalves func(dst []float32, dstStride int, src []BFloat16, srcStride, rows, cols int)
 
-	add          func(dst, a, b []float32)
-	scale        func(dst, a []float32, factor float32)
-	relu         func(y, x []float32)
-	reluBackward func(dx, dy, y []float32)
 	gelu         func(y, x []float32)
 	geluBackward func(dx, dy, x []float32)
+	lookUp       func(y, x []BFloat16, table *tableOf[BFloat16])
+	weigh        func(dx, dy, x []BFloat16, table *tableOf[float32])
 
 	sum        func(x []float32) float64
 	sumSquares func(x []float32) float64
 	finite     func(x []float32) bool
 	dot        func(a, b []float32) float32
 	combine    func(a, b []float32, factorA, factorB float32)
-
-	columnSums    func(sums, x []float32, rows, cols int)
-	columnMoments func(sums, squares, x, shift []float32, rows, cols int)
-
-	layerNorm         func(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32)
-	layerNormBackward func(dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int)
-
-	normalize         func(y, x, mean, factor, beta []float32, rows, cols int, floor float32)
-	normalizeAdd      func(y, x, residual, mean, factor, beta []float32, rows, cols int, floor float32)
-	normGradientSums  func(sums, products, dy, x, mean, rstd []float32, rows, cols int)
-	normGradientApply func(dx, dy, x, mean, factor, meanGradient, slope []float32, rows, cols int)
 
 	softmaxRows     func(p, maxima, sums, x []float32, rows, cols, stride int, factor float32)
 	exponentialRows func(p, x, shift []float32, rows, cols, stride int, factor float32)
@@ -61,16 +72,23 @@ type innerLoops struct {
 // portableLoops are the plain Go bodies: the family of CPUs without assembly, and what the assembly is tested beside.
 func portableLoops() innerLoops {
 	return innerLoops{
+		rowLoops: portableRows[float32](), half: portableRows[BFloat16](),
 		widen: widenPortable, narrow: narrowPortable, narrowRows: narrowRowsPortable, pair: pairPortable, pairHalves: pairHalvesPortable,
-		add: addPortable, scale: scalePortable, relu: reluPortable, reluBackward: reluBackwardPortable,
-		gelu: geluPortable, geluBackward: geluBackwardPortable,
+		gelu: geluPortable, geluBackward: geluBackwardPortable, lookUp: lookUpPortable, weigh: weighPortable,
 		sum: sumPortable, sumSquares: sumSquaresPortable, finite: finitePortable, dot: dotPortable, combine: combinePortable,
-		columnSums: columnSumsPortable, columnMoments: columnMomentsPortable,
-		layerNorm: layerNormPortable, layerNormBackward: layerNormBackwardPortable,
-		normalize: normalizePortable, normalizeAdd: normalizeAddPortable,
-		normGradientSums: normGradientSumsPortable, normGradientApply: normGradientApplyPortable,
 		softmaxRows: softmaxRowsPortable, exponentialRows: exponentialRowsPortable, softmaxBackward: softmaxBackwardPortable,
 		maximum: maximumPortable, adamW: adamWPortable, sgd: sgdPortable,
+	}
+}
+
+func portableRows[T storage]() rowLoops[T] {
+	return rowLoops[T]{
+		add: addPortable[T], scale: scalePortable[T], relu: reluPortable[T], reluBackward: reluBackwardPortable[T],
+		columnSums: columnSumsPortable[T], columnMoments: columnMomentsPortable[T],
+		layerNorm: layerNormPortable[T], layerNormBackward: layerNormBackwardPortable[T],
+		normalize: normalizePortable[T], normalizeAdd: normalizeAddPortable[T],
+		normGradientSums: normGradientSumsPortable[T], normGradientSumsReLU: normGradientSumsReLUPortable[T],
+		normGradientApply: normGradientApplyPortable[T],
 	}
 }
 
@@ -83,6 +101,7 @@ type vectorUnit struct {
 	local  [][]float32            // one buffer a worker
 	column []float32              // per-column numbers of one call
 	sums   []float64              // partial results of scalar reductions
+	tables *geluTables            // of the family, once needed
 }
 
 // newVectorUnit returns the unit of a family that this CPU runs.

@@ -2,12 +2,17 @@ package kernel
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
 // benchmark runs body on the preferred family with one worker and with all; arrays is the number of float32 arrays of
 // n elements that go through memory.
 func benchmark(b *testing.B, n, arrays int, body func(e *Engine)) {
+	benchmarkBytes(b, 4*n*arrays, body)
+}
+
+func benchmarkBytes(b *testing.B, bytes int, body func(e *Engine)) {
 	for _, workers := range []int{1, 0} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			e, err := New(Options{Workers: workers})
@@ -15,7 +20,7 @@ func benchmark(b *testing.B, n, arrays int, body func(e *Engine)) {
 				b.Fatal(err)
 			}
 			defer e.Close()
-			b.SetBytes(int64(4 * n * arrays))
+			b.SetBytes(int64(bytes))
 			for b.Loop() {
 				body(e)
 			}
@@ -23,69 +28,107 @@ func benchmark(b *testing.B, n, arrays int, body func(e *Engine)) {
 	}
 }
 
+// benchmarkStorages does the same for activations in float32 and in bf16: values makes an array of n of them.
+func benchmarkStorages(b *testing.B, n, arrays int, prepare func(values func() Array) func(e *Engine)) {
+	x := benchValues(n)
+	b.Run("float32", func(b *testing.B) {
+		benchmarkBytes(b, 4*n*arrays, prepare(func() Array { return F32(slices.Clone(x)) }))
+	})
+	b.Run("bf16", func(b *testing.B) {
+		half, _ := rounded(x)
+		benchmarkBytes(b, 2*n*arrays, prepare(func() Array { return BF16(slices.Clone(half.bf16)) }))
+	})
+}
+
 // The rows and channels of ViT-Tiny's activations at batch 128 on 32-pixel pictures, and of ResNet-18's first stage.
 const (
 	benchTokens, benchWidth      = 128 * 65, 192
+	benchHidden                  = 4 * benchWidth
 	benchPositions, benchFilters = 128 * 32 * 32, 64
 )
 
 func benchValues(n int) []float32 { return normals(seeded(uint64(n)), n, 0, 1) }
 
 func BenchmarkAdd(b *testing.B) {
-	n := benchTokens * benchWidth
-	x, y := benchValues(n), benchValues(n)
-	benchmark(b, n, 3, func(e *Engine) { e.Accumulate(F32(y), F32(x)) })
+	benchmarkStorages(b, benchTokens*benchHidden, 3, func(values func() Array) func(e *Engine) {
+		x, y := values(), values()
+		return func(e *Engine) { e.Accumulate(y, x) }
+	})
+}
+
+func BenchmarkScale(b *testing.B) {
+	benchmarkStorages(b, benchTokens*benchHidden, 2, func(values func() Array) func(e *Engine) {
+		x, y := values(), values()
+		return func(e *Engine) { e.Scale(y, x, 0.5) }
+	})
+}
+
+func BenchmarkReLUBackward(b *testing.B) {
+	benchmarkStorages(b, benchTokens*benchHidden, 3, func(values func() Array) func(e *Engine) {
+		y, dx := values(), values()
+		return func(e *Engine) { e.ReLUBackward(dx, dx, y) }
+	})
 }
 
 func BenchmarkGELUForward(b *testing.B) {
-	n := benchTokens * 4 * benchWidth
-	x, y := benchValues(n), benchValues(n)
-	benchmark(b, n, 2, func(e *Engine) { e.GELUForward(F32(y), F32(x)) })
+	benchmarkStorages(b, benchTokens*benchHidden, 2, func(values func() Array) func(e *Engine) {
+		x, y := values(), values()
+		return func(e *Engine) { e.GELUForward(y, x) }
+	})
 }
 
 func BenchmarkGELUBackward(b *testing.B) {
-	n := benchTokens * 4 * benchWidth
-	x, dx := benchValues(n), benchValues(n)
-	benchmark(b, n, 3, func(e *Engine) { e.GELUBackward(F32(dx), F32(dx), F32(x)) })
+	benchmarkStorages(b, benchTokens*benchHidden, 3, func(values func() Array) func(e *Engine) {
+		x, dy, dx := values(), values(), values()
+		return func(e *Engine) { e.GELUBackward(dx, dy, x) }
+	})
 }
 
 func BenchmarkLayerNormForward(b *testing.B) {
-	rows, cols := benchTokens, benchWidth
-	x, y, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
-	mean, rstd := make([]float32, rows), make([]float32, rows)
-	benchmark(b, rows*cols, 2, func(e *Engine) { e.LayerNormForward(F32(y), mean, rstd, F32(x), gamma, gamma, rows, cols, 1e-6) })
+	rows, cols := 4*benchTokens, benchWidth
+	benchmarkStorages(b, rows*cols, 2, func(values func() Array) func(e *Engine) {
+		x, y, gamma := values(), values(), benchValues(cols)
+		mean, rstd := make([]float32, rows), make([]float32, rows)
+		return func(e *Engine) { e.LayerNormForward(y, mean, rstd, x, gamma, gamma, rows, cols, 1e-6) }
+	})
 }
 
 func BenchmarkLayerNormBackward(b *testing.B) {
-	rows, cols := benchTokens, benchWidth
-	x, dy, dx, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
-	mean, rstd, dgamma, dbeta := make([]float32, rows), make([]float32, rows), make([]float32, cols), make([]float32, cols)
-	benchmark(b, rows*cols, 3, func(e *Engine) {
-		e.LayerNormBackward(F32(dx), dgamma, dbeta, F32(dy), F32(x), gamma, mean, rstd, rows, cols)
+	rows, cols := 4*benchTokens, benchWidth
+	benchmarkStorages(b, rows*cols, 3, func(values func() Array) func(e *Engine) {
+		x, dy, dx, gamma := values(), values(), values(), benchValues(cols)
+		mean, rstd, dgamma, dbeta := make([]float32, rows), make([]float32, rows), make([]float32, cols), make([]float32, cols)
+		return func(e *Engine) { e.LayerNormBackward(dx, dgamma, dbeta, dy, x, gamma, mean, rstd, rows, cols) }
 	})
 }
 
 func BenchmarkColumnSums(b *testing.B) {
-	rows, cols := benchTokens, benchWidth
-	x, sums := benchValues(rows*cols), make([]float32, cols)
-	benchmark(b, rows*cols, 1, func(e *Engine) { e.ColumnSums(sums, F32(x), rows, cols) })
+	rows, cols := benchTokens, benchHidden
+	benchmarkStorages(b, rows*cols, 1, func(values func() Array) func(e *Engine) {
+		x, sums := values(), make([]float32, cols)
+		return func(e *Engine) { e.ColumnSums(sums, x, rows, cols) }
+	})
 }
 
 func BenchmarkBatchNormForward(b *testing.B) {
 	rows, cols := benchPositions, benchFilters
-	x, y, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
-	mean, rstd := make([]float32, cols), make([]float32, cols)
-	benchmark(b, rows*cols, 3, func(e *Engine) {
-		e.BatchNormForward(F32(y), mean, rstd, F32(x), Array{}, gamma, gamma, NormGroups{rows}, cols, 1e-5, true)
+	benchmarkStorages(b, rows*cols, 3, func(values func() Array) func(e *Engine) {
+		x, y, gamma := values(), values(), benchValues(cols)
+		mean, rstd := make([]float32, cols), make([]float32, cols)
+		return func(e *Engine) {
+			e.BatchNormForward(y, mean, rstd, x, Array{}, gamma, gamma, NormGroups{rows}, cols, 1e-5, true)
+		}
 	})
 }
 
 func BenchmarkBatchNormBackward(b *testing.B) {
 	rows, cols := benchPositions, benchFilters
-	x, y, dy, dx, gamma := benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(rows*cols), benchValues(cols)
-	mean, rstd, dgamma, dbeta := make([]float32, cols), make([]float32, cols), make([]float32, cols), make([]float32, cols)
-	benchmark(b, rows*cols, 7, func(e *Engine) {
-		e.BatchNormBackward(F32(dx), Array{}, dgamma, dbeta, F32(dy), F32(y), F32(x), gamma, mean, rstd, NormGroups{rows}, cols, true)
+	benchmarkStorages(b, rows*cols, 7, func(values func() Array) func(e *Engine) {
+		x, y, dy, dx, gamma := values(), values(), values(), values(), benchValues(cols)
+		mean, rstd, dgamma, dbeta := make([]float32, cols), make([]float32, cols), make([]float32, cols), make([]float32, cols)
+		return func(e *Engine) {
+			e.BatchNormBackward(dx, Array{}, dgamma, dbeta, dy, y, x, gamma, mean, rstd, NormGroups{rows}, cols, true)
+		}
 	})
 }
 
@@ -118,13 +161,16 @@ func BenchmarkAttention(b *testing.B) {
 	for _, s := range []AttentionShape{{64, 65, 3, 64}, {32, 65, 6, 32}, {4, 197, 6, 64}} {
 		n := s.Views * s.Tokens * s.Heads * s.HeadDim
 		qkv, dqkv, out, dout, lse := benchValues(3*n), make([]float32, 3*n), make([]float32, n), benchValues(n), make([]float32, s.Views*s.Heads*s.Tokens)
-		name := fmt.Sprintf("tokens=%d,dim=%d", s.Tokens, s.HeadDim)
-		b.Run(name+"/forward", func(b *testing.B) {
-			benchmark(b, n*s.Tokens/2, 2, func(e *Engine) { e.AttentionForward(s, F32(out), lse, F32(qkv)) })
-		})
-		b.Run(name+"/backward", func(b *testing.B) {
-			benchmark(b, n*s.Tokens/2, 5, func(e *Engine) { e.AttentionBackward(s, F32(dqkv), F32(dout), lse, F32(qkv)) })
-		})
+		for storage, array := range storages {
+			name := fmt.Sprintf("tokens=%d,dim=%d/%s", s.Tokens, s.HeadDim, storage)
+			q, dq, y, dy := array(qkv), array(dqkv), array(out), array(dout)
+			b.Run(name+"/forward", func(b *testing.B) {
+				benchmark(b, n*s.Tokens/2, 2, func(e *Engine) { e.AttentionForward(s, y, lse, q) })
+			})
+			b.Run(name+"/backward", func(b *testing.B) {
+				benchmark(b, n*s.Tokens/2, 5, func(e *Engine) { e.AttentionBackward(s, dq, dy, lse, q) })
+			})
+		}
 	}
 }
 

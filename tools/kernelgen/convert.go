@@ -51,10 +51,14 @@ func (l *loops) emitWiden() {
 }
 
 // rounding are the constants of rounded.
-type rounding struct{ half, one, quiet reg.VecVirtual }
+type rounding struct{ half, one, quiet Op }
 
-func (l *loops) rounding() rounding {
-	load := func(pattern uint32) reg.VecVirtual {
+// roundingConstants keeps them in registers where there are many.
+func (l *loops) roundingConstants() rounding {
+	load := func(pattern uint32) Op {
+		if !l.wide() {
+			return l.bits(pattern)
+		}
 		v := l.vector()
 		l.VMOVUPS(l.bits(pattern), v)
 		return v
@@ -63,20 +67,20 @@ func (l *loops) rounding() rounding {
 }
 
 // rounded turns float32 v into the nearest bf16, ties to even, in the upper half of each lane, with rubbish below it.
-func (l *loops) rounded(v reg.VecVirtual, r rounding) reg.VecVirtual {
-	nan := l.compare(v, unordered, v)
+func (l *loops) rounded(v reg.VecVirtual) reg.VecVirtual {
+	r, nan := l.rounding, l.compare(v, unordered, v)
 	odd := l.vector()
 	l.VPSRLD(Imm(16), v, odd)
 	l.and(r.one, odd, odd)
 	sum := l.vector()
 	l.VPADDD(r.half, v, sum)
 	l.VPADDD(odd, sum, sum)
-	quiet := l.vector()
 	if l.wide() {
-		l.VPORD(r.quiet, v, quiet)
-	} else {
-		l.VPOR(r.quiet, v, quiet)
+		l.VPORD(r.quiet, v, nan.k, sum)
+		return sum
 	}
+	quiet := l.vector()
+	l.VPOR(r.quiet, v, quiet)
 	nan.merge(quiet, sum)
 	return sum
 }
@@ -112,11 +116,11 @@ func (l *loops) eachRow(dstSize, srcSize uint8, per int, body func(m matrix, ind
 
 func (l *loops) emitNarrow() {
 	l.function("narrow", "func(dst *BFloat16, dstStride int, src *float32, srcStride, rows, vectors int)")
-	r := l.rounding()
+	l.rounding = l.roundingConstants()
 	l.eachRow(2, 4, 1, func(m matrix, i reg.GPVirtual) {
 		v := l.vector()
 		l.VMOVUPS(element(m.src, i, 4), v)
-		l.storeHalves(l.rounded(v, r), element(m.dst, i, 2))
+		l.storeHalves(l.rounded(v), element(m.dst, i, 2))
 	})
 }
 
@@ -132,18 +136,20 @@ func (l *loops) storeHalves(v reg.VecVirtual, to Mem) {
 	l.VMOVDQU(v.AsX(), to)
 }
 
-// emitPairs rounds two rows and puts each element of the first below the one of the second.
+// emitPairs rounds rows 2i and 2i+1 of a float32 matrix and puts each element of the first below the one of the second.
 func (l *loops) emitPairs() {
-	l.function("pair", "func(dst *float32, low, high *float32, vectors int)")
-	dst, low, high, r := l.pointer("dst"), l.pointer("low"), l.pointer("high"), l.rounding()
-	l.eachVector(func(i reg.GPVirtual) {
+	l.function("pair", "func(dst *float32, dstStride int, src *float32, srcStride, rows, vectors int)")
+	l.rounding = l.roundingConstants()
+	l.eachRow(4, 4, 2, func(m matrix, i reg.GPVirtual) {
+		next := l.GP64()
+		l.LEAQ(Mem{Base: m.src, Index: m.srcStep, Scale: 1}, next)
 		a, b := l.vector(), l.vector()
-		l.VMOVUPS(element(low, i, 4), a)
-		l.VMOVUPS(element(high, i, 4), b)
-		lower, upper := l.rounded(a, r), l.rounded(b, r)
+		l.VMOVUPS(element(m.src, i, 4), a)
+		l.VMOVUPS(element(next, i, 4), b)
+		lower, upper := l.rounded(a), l.rounded(b)
 		l.VPSRLD(Imm(16), lower, lower)
 		l.and(l.bits(math.MaxUint16<<16), upper, upper)
-		l.join(lower, upper, element(dst, i, 4))
+		l.join(lower, upper, element(m.dst, i, 4))
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"go/types"
 	"math"
+	"strings"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
@@ -17,14 +18,39 @@ import (
 // units (masks, lane extraction) is hidden here and in unit.
 type loops struct {
 	unit
-	constants map[uint32]Mem // of the file, by bit pattern
-	labels    int            // given out in this function
+	constants  map[uint64]Mem // of the file, by bit pattern
+	half       bool           // activations, written []T in signatures, are bf16
+	labels     int            // given out in this function
+	parameters *types.Tuple   // of this function
+	rounding   rounding       // of this function, if it has bf16 parameters
+}
+
+// storages emits functions for activations in float32, then for bf16.
+func (l *loops) storages(emit func()) {
+	for _, l.half = range []bool{false, true} {
+		emit()
+	}
+	l.half = false
+}
+
+// array is where the numbers of a slice parameter begin.
+type array struct {
+	base reg.GPVirtual
+	half bool // they are bf16
+}
+
+// size is that of a number in bytes.
+func (a array) size() uint8 {
+	if a.half {
+		return 2
+	}
+	return 4
 }
 
 // vectorLoops turns a topic's emitter into one for both units.
 func vectorLoops(emit func(*loops)) func(*build.Context) {
 	return func(c *build.Context) {
-		constants := map[uint32]Mem{}
+		constants := map[uint64]Mem{}
 		bothUnits(c, func(u unit) { emit(&loops{unit: u, constants: constants}) })
 	}
 }
@@ -59,7 +85,7 @@ func (l *loops) constant(value float64) Mem { return l.bits(math.Float32bits(flo
 
 // bits is a vector of one repeated 32-bit pattern in read-only memory, long enough for either width.
 func (l *loops) bits(pattern uint32) Mem {
-	if m, ok := l.constants[pattern]; ok {
+	if m, ok := l.constants[uint64(pattern)]; ok {
 		return m
 	}
 	m := l.StaticGlobal(fmt.Sprintf("all_%08x", pattern))
@@ -67,14 +93,16 @@ func (l *loops) bits(pattern uint32) Mem {
 	for range 16 {
 		l.AppendDatum(U32(pattern))
 	}
-	l.constants[pattern] = m
+	l.constants[uint64(pattern)] = m
 	return m
 }
 
+// tailMasksKey is where tailMasks stands among the constants.
+const tailMasksKey = 1 << 32
+
 // tailMasks is a row of eight set and eight clear lanes: read 32 bytes at 4·(8−n) for a mask of n lanes.
 func (l *loops) tailMasks() Mem {
-	const name = 1 // no float32 constant has this pattern
-	if m, ok := l.constants[name]; ok {
+	if m, ok := l.constants[tailMasksKey]; ok {
 		return m
 	}
 	m := l.StaticGlobal("tail_masks")
@@ -82,17 +110,50 @@ func (l *loops) tailMasks() Mem {
 	for i := range 16 {
 		l.AppendDatum(U32(uint32(int32(i/8 - 1))))
 	}
-	l.constants[name] = m
+	l.constants[tailMasksKey] = m
 	return m
 }
 
-// function begins a function, named with the width's suffix.
+// function begins a function, named with the suffixes of its storage and width. In the signature, T is the type of an
+// activation.
 func (l *loops) function(name, signature string) {
 	l.labels = 0
+	element := "float32"
+	if l.half {
+		name, element = name+halfName, halfName
+	}
 	l.Function(name + l.suffix)
 	l.Attributes(attr.NOSPLIT)
 	l.Pragma("noescape")
-	l.Signature(signatureOf(signature))
+	parsed := signatureOf(strings.ReplaceAll(signature, "[]T", "[]"+element))
+	l.parameters = parsed.Params()
+	l.Signature(gotypes.NewSignature(kernelPackage, parsed))
+	if l.handlesHalves() {
+		l.rounding = l.roundingConstants()
+	}
+}
+
+// halfName is package kernel's type of bf16 numbers.
+const halfName = "BFloat16"
+
+// handlesHalves reports whether the function has slices of bf16.
+func (l *loops) handlesHalves() bool {
+	for v := range l.parameters.Variables() {
+		if holdsHalves(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsHalves reports whether a parameter is a slice of bf16.
+func holdsHalves(v *types.Var) bool {
+	slice, ok := v.Type().(*types.Slice)
+	if !ok {
+		return false
+	}
+	named, ok := slice.Elem().(*types.Named)
+	return ok && named.Obj().Name() == halfName
 }
 
 // end closes a function.
@@ -101,15 +162,25 @@ func (l *loops) end() {
 	l.RET()
 }
 
-// pointers loads the base pointers of slice parameters.
-func (l *loops) pointers(names ...string) []reg.GPVirtual {
-	var all []reg.GPVirtual
+// arrays loads the base pointers of slice parameters.
+func (l *loops) arrays(names ...string) []array {
+	var all []array
 	for _, name := range names {
 		r := l.GP64()
 		l.Load(l.Param(name).Base(), r)
-		all = append(all, r)
+		all = append(all, array{r, l.isHalf(name)})
 	}
 	return all
+}
+
+// isHalf reports whether a parameter is a slice of bf16.
+func (l *loops) isHalf(name string) bool {
+	for v := range l.parameters.Variables() {
+		if v.Name() == name {
+			return holdsHalves(v)
+		}
+	}
+	panic("no parameter " + name)
 }
 
 // length loads the length of a slice parameter.
@@ -140,8 +211,8 @@ func (l *loops) address(c gotypes.Component) Mem {
 	return basic.Addr
 }
 
-// at is the memory that a pointer points at.
-func at(base reg.GPVirtual) Mem { return Mem{Base: base} }
+// at is the memory where an array begins.
+func at(a array) Mem { return Mem{Base: a.base} }
 
 // spread copies one float32 (memory or the lowest lane of an XMM register) into all lanes.
 func (l *loops) spread(from Op) reg.VecVirtual {
@@ -160,26 +231,27 @@ type step struct {
 // over emits a loop over n elements. The body is emitted twice: for whole vectors and, masked, for the rest.
 func (l *loops) over(n reg.GPVirtual, body func(s step)) {
 	id := l.serial()
-	index, left := l.GP64(), l.GP64()
+	index, left := l.GP64(), l.GP64() // left is n − lanes, then what remains of n
 	l.XORQ(index, index)
-	l.Label(id + "whole")
 	l.MOVQ(n, left)
-	l.SUBQ(index, left)
-	l.CMPQ(left, Imm(uint64(l.lanes())))
+	l.SUBQ(Imm(uint64(l.lanes())), left)
 	l.JLT(LabelRef(id + "tail"))
+	l.Label(id + "whole")
 	body(step{loops: l, index: index})
 	l.ADDQ(Imm(uint64(l.lanes())), index)
-	l.JMP(LabelRef(id + "whole"))
+	l.CMPQ(index, left)
+	l.JLE(LabelRef(id + "whole"))
 	l.Label(id + "tail")
-	l.TESTQ(left, left)
+	l.ADDQ(Imm(uint64(l.lanes())), left)
+	l.SUBQ(index, left)
 	l.JLE(LabelRef(id + "done"))
 	body(step{loops: l, index: index, tail: l.first(left)})
 	l.Label(id + "done")
 }
 
-// first selects the first n lanes, n less than all, and uses n up.
+// first selects the first n lanes, n less than all. The mask keeps n.
 func (l *loops) first(n reg.GPVirtual) *mask {
-	m := &mask{unit: l.unit}
+	m := &mask{unit: l.unit, count: n}
 	if l.wide() {
 		ones := l.GP32()
 		l.MOVL(U32(math.MaxUint32), ones)
@@ -193,6 +265,9 @@ func (l *loops) first(n reg.GPVirtual) *mask {
 	l.LEAQ(l.tailMasks().Offset(32), table)
 	l.NEGQ(n)
 	l.VMOVDQU(Mem{Base: table, Index: n, Scale: 4}, m.vector)
+	if l.handlesHalves() {
+		l.NEGQ(n)
+	}
 	return m
 }
 
@@ -203,26 +278,81 @@ func (l *loops) serial() string {
 }
 
 // at is the step's place in an array.
-func (s step) at(base reg.GPVirtual) Mem { return Mem{Base: base, Index: s.index, Scale: 4} }
+func (s step) at(a array) Mem { return element(a.base, s.index, a.size()) }
 
-// load reads the step's elements; lanes beyond the tail are zero.
-func (s step) load(base reg.GPVirtual) reg.VecVirtual {
+// load reads the step's elements as float32; lanes beyond the tail are zero.
+func (s step) load(a array) reg.VecVirtual {
+	if a.half {
+		return s.loadHalves(a)
+	}
 	v := s.vector()
 	if s.tail != nil {
-		s.tail.load(s.at(base), v)
+		s.tail.load(s.at(a), v)
 	} else {
-		s.VMOVUPS(s.at(base), v)
+		s.VMOVUPS(s.at(a), v)
 	}
 	return v
 }
 
-// store writes the step's elements.
-func (s step) store(v reg.VecVirtual, base reg.GPVirtual) {
-	if s.tail != nil {
-		s.tail.store(v, s.at(base))
-	} else {
-		s.VMOVUPS(v, s.at(base))
+// store writes the step's elements; bf16 uses v up.
+func (s step) store(v reg.VecVirtual, a array) {
+	switch {
+	case a.half:
+		s.storeHalves(s.rounded(v), a)
+	case s.tail != nil:
+		s.tail.store(v, s.at(a))
+	default:
+		s.VMOVUPS(v, s.at(a))
 	}
+}
+
+// loadHalves is load of bf16.
+func (s step) loadHalves(a array) reg.VecVirtual {
+	if s.tail == nil {
+		return s.widened(s.at(a))
+	}
+	v := s.vector()
+	if s.wide() {
+		s.VPMOVZXWD_Z(s.at(a), s.tail.k, v)
+	} else {
+		buffer := s.AllocLocal(16)
+		s.zero(v)
+		s.VMOVDQU(v.AsX(), buffer)
+		s.eachOfTail(a, buffer, s.moveHalf)
+		s.VPMOVZXWD(buffer, v)
+	}
+	s.VPSLLD(Imm(16), v, v)
+	return v
+}
+
+// storeHalves writes the upper halves of the lanes and uses v up.
+func (s step) storeHalves(v reg.VecVirtual, a array) {
+	switch {
+	case s.tail == nil:
+		s.loops.storeHalves(v, s.at(a))
+	case s.wide():
+		s.VPSRLD(Imm(16), v, v)
+		s.VPMOVDW(v, s.tail.k, s.at(a))
+	default:
+		buffer := s.AllocLocal(16)
+		s.loops.storeHalves(v, buffer)
+		s.eachOfTail(a, buffer, func(place, buffer Mem) { s.moveHalf(buffer, place) })
+	}
+}
+
+// eachOfTail moves the tail's bf16 numbers one by one between an array and a buffer: AVX2 has no masks for them.
+func (s step) eachOfTail(a array, buffer Mem, move func(place, buffer Mem)) {
+	place, left := s.GP64(), s.GP64()
+	s.LEAQ(s.at(a), place)
+	s.MOVQ(s.tail.count, left)
+	s.rows(left, func() { move(element(place, left, 2).Offset(-2), buffer.Idx(left, 2).Offset(-2)) })
+}
+
+// moveHalf copies one bf16 number.
+func (l *loops) moveHalf(from, to Mem) {
+	value := l.GP32()
+	l.MOVWLZX(from, value)
+	l.MOVW(value.As16(), to)
 }
 
 // keep puts zero into lanes beyond the tail, before they enter a sum.
@@ -319,28 +449,42 @@ func (l *loops) fold(v reg.VecVirtual, op func(ops ...Op)) reg.VecVirtual {
 }
 
 // rows emits a loop over n rows and uses n up.
-func (l *loops) rows(n reg.GPVirtual, body func()) {
+func (l *loops) rows(n reg.GPVirtual, body func()) { l.rowsBy(1, n, body) }
+
+// rowsBy emits a loop over n rows, count at a time, that leaves the rest in n.
+func (l *loops) rowsBy(count uint64, n reg.GPVirtual, body func()) {
 	id := l.serial()
 	l.Label(id + "row")
-	l.TESTQ(n, n)
-	l.JLE(LabelRef(id + "end"))
+	l.CMPQ(n, Imm(count))
+	l.JLT(LabelRef(id + "end"))
 	body()
-	l.DECQ(n)
+	l.SUBQ(Imm(count), n)
 	l.JMP(LabelRef(id + "row"))
 	l.Label(id + "end")
 }
 
-// advance moves pointers on by stride elements.
-func (l *loops) advance(stride reg.GPVirtual, pointers ...reg.GPVirtual) {
-	for _, p := range pointers {
-		l.LEAQ(Mem{Base: p, Index: stride, Scale: 4}, p)
+// successive returns n rows of an array, each cols elements after the one before.
+func (l *loops) successive(first array, cols reg.GPVirtual, n int) []array {
+	all := []array{first}
+	for i := 1; i < n; i++ {
+		row := array{l.GP64(), first.half}
+		l.LEAQ(element(all[i-1].base, cols, row.size()), row.base)
+		all = append(all, row)
+	}
+	return all
+}
+
+// advance moves arrays on by stride elements.
+func (l *loops) advance(stride reg.GPVirtual, arrays ...array) {
+	for _, a := range arrays {
+		l.LEAQ(element(a.base, stride, a.size()), a.base)
 	}
 }
 
-// next moves pointers on by one element.
-func (l *loops) next(pointers ...reg.GPVirtual) {
-	for _, p := range pointers {
-		l.ADDQ(Imm(4), p)
+// next moves arrays on by one element.
+func (l *loops) next(arrays ...array) {
+	for _, a := range arrays {
+		l.ADDQ(Imm(uint64(a.size())), a.base)
 	}
 }
 
@@ -351,16 +495,16 @@ var kernelPackage = func() *types.Package {
 		named := types.NewNamed(types.NewTypeName(token.NoPos, p, name, nil), types.NewStruct(nil, nil), nil)
 		p.Scope().Insert(named.Obj())
 	}
-	half := types.NewNamed(types.NewTypeName(token.NoPos, p, "BFloat16", nil), types.Typ[types.Uint16], nil)
+	half := types.NewNamed(types.NewTypeName(token.NoPos, p, halfName, nil), types.Typ[types.Uint16], nil)
 	p.Scope().Insert(half.Obj())
 	return p
 }()
 
 // signatureOf parses a function's signature.
-func signatureOf(expression string) *gotypes.Signature {
-	s, err := gotypes.ParseSignatureInPackage(kernelPackage, expression)
+func signatureOf(expression string) *types.Signature {
+	parsed, err := types.Eval(token.NewFileSet(), kernelPackage, token.NoPos, expression)
 	if err != nil {
 		panic(err)
 	}
-	return s
+	return parsed.Type.(*types.Signature)
 }

@@ -5,7 +5,7 @@ import "math"
 // emitSoftmax emits the loops of crossentropy.go.
 func emitSoftmax(l *loops) {
 	l.function("combine", "func(a, b []float32, factorA, factorB float32)")
-	n, p := l.length("a"), l.pointers("a", "b")
+	n, p := l.length("a"), l.arrays("a", "b")
 	factorA, factorB := l.broadcast("factorA"), l.broadcast("factorB")
 	l.over(n, func(s step) {
 		v := s.load(p[0])
@@ -16,7 +16,7 @@ func emitSoftmax(l *loops) {
 	l.end()
 
 	l.function("softmaxRows", "func(p, maxima, sums, x []float32, rows, cols, stride int, factor float32)")
-	p = l.pointers("p", "maxima", "sums", "x")
+	p = l.arrays("p", "maxima", "sums", "x")
 	rows, cols, stride, factor := l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
 	lowest := l.constant(math.Inf(-1))
 	l.rows(rows, func() {
@@ -46,7 +46,7 @@ func emitSoftmax(l *loops) {
 	l.end()
 
 	l.function("exponentialRows", "func(p, x, shift []float32, rows, cols, stride int, factor float32)")
-	p = l.pointers("p", "x", "shift")
+	p = l.arrays("p", "x", "shift")
 	rows, cols, stride, factor = l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
 	l.rows(rows, func() {
 		shift := l.spread(at(p[2]))
@@ -62,7 +62,7 @@ func emitSoftmax(l *loops) {
 	l.end()
 
 	l.function("softmaxBackward", "func(dx, p, dp, delta []float32, rows, cols, stride int, factor float32)")
-	p = l.pointers("dx", "p", "dp", "delta")
+	p = l.arrays("dx", "p", "dp", "delta")
 	rows, cols, stride, factor = l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
 	l.rows(rows, func() {
 		delta := l.spread(at(p[3]))

@@ -2,8 +2,12 @@ package main
 
 // emitElementwise emits the loops of elementwise.go.
 func emitElementwise(l *loops) {
-	l.function("add", "func(dst, a, b []float32)")
-	n, p := l.length("dst"), l.pointers("dst", "a", "b")
+	l.storages(func() { elementwise(l) })
+}
+
+func elementwise(l *loops) {
+	l.function("add", "func(dst, a, b []T)")
+	n, p := l.length("dst"), l.arrays("dst", "a", "b")
 	l.over(n, func(s step) {
 		v := s.load(p[1])
 		l.VADDPS(s.load(p[2]), v, v)
@@ -11,8 +15,8 @@ func emitElementwise(l *loops) {
 	})
 	l.end()
 
-	l.function("scale", "func(dst, a []float32, factor float32)")
-	n, p = l.length("dst"), l.pointers("dst", "a")
+	l.function("scale", "func(dst, a []T, factor float32)")
+	n, p = l.length("dst"), l.arrays("dst", "a")
 	factor := l.broadcast("factor")
 	l.over(n, func(s step) {
 		v := s.load(p[1])
@@ -21,8 +25,8 @@ func emitElementwise(l *loops) {
 	})
 	l.end()
 
-	l.function("relu", "func(y, x []float32)")
-	n, p = l.length("y"), l.pointers("y", "x")
+	l.function("relu", "func(y, x []T)")
+	n, p = l.length("y"), l.arrays("y", "x")
 	zero := l.zeros()
 	l.over(n, func(s step) {
 		v := s.load(p[1])
@@ -31,8 +35,8 @@ func emitElementwise(l *loops) {
 	})
 	l.end()
 
-	l.function("reluBackward", "func(dx, dy, y []float32)")
-	n, p = l.length("dx"), l.pointers("dx", "dy", "y")
+	l.function("reluBackward", "func(dx, dy, y []T)")
+	n, p = l.length("dx"), l.arrays("dx", "dy", "y")
 	zero = l.zeros()
 	l.over(n, func(s step) {
 		gradient := s.load(p[1])

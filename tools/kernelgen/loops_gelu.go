@@ -59,7 +59,7 @@ func (l *loops) normalTail(x reg.VecVirtual) (tail, magnitude, density reg.VecVi
 // emitGELU emits the loops of gelu.go.
 func emitGELU(l *loops) {
 	l.function("gelu", "func(y, x []float32)")
-	n, p := l.length("y"), l.pointers("y", "x")
+	n, p := l.length("y"), l.arrays("y", "x")
 	l.over(n, func(s step) { // x·Φ(x) = max(x, 0) − |x|·Φ(−|x|)
 		x := s.load(p[1])
 		tail, magnitude, _ := l.normalTail(x)
@@ -71,7 +71,7 @@ func emitGELU(l *loops) {
 	l.end()
 
 	l.function("geluBackward", "func(dx, dy, x []float32)")
-	n, p = l.length("dx"), l.pointers("dx", "dy", "x")
+	n, p = l.length("dx"), l.arrays("dx", "dy", "x")
 	l.over(n, func(s step) { // Φ(x) = 1/2 + sign(x)·(1/2 − Φ(−|x|))
 		x := s.load(p[2])
 		tail, magnitude, density := l.normalTail(x)
@@ -87,4 +87,76 @@ func emitGELU(l *loops) {
 		s.store(slope, p[0])
 	})
 	l.end()
+
+	l.lookUp()
+	l.weigh()
+}
+
+// lookUp emits the loop that takes the entries of a table at every x.
+func (l *loops) lookUp() {
+	l.function("lookUp", "func(y, x, table *BFloat16, vectors int)")
+	y, x, table := l.pointer("y"), l.pointer("x"), l.pointer("table")
+	l.eachVector(func(i reg.GPVirtual) {
+		for first := 0; first < l.lanes(); first += 8 {
+			from, to := element(x, i, 2).Offset(2*first), element(y, i, 2).Offset(2*first)
+			found, one := l.XMM(), l.GP32()
+			for lane, index := range append(l.indices(from), l.indices(from.Offset(8))...) {
+				entry := element(table, index, 2)
+				if lane > 0 {
+					l.VPINSRW(Imm(uint64(lane)), entry, found, found)
+					continue
+				}
+				l.MOVWLZX(entry, one)
+				l.VMOVD(one, found)
+			}
+			l.VMOVDQU(found, to)
+		}
+	})
+}
+
+// weigh emits the loop that multiplies dy by the entries of a table at every x.
+func (l *loops) weigh() {
+	l.function("weigh", "func(dx, dy, x *BFloat16, table *float32, vectors int)")
+	dx, dy, x, table := l.pointer("dx"), l.pointer("dy"), l.pointer("x"), l.pointer("table")
+	l.rounding = l.roundingConstants()
+	l.eachVector(func(i reg.GPVirtual) {
+		var quarters []reg.VecVirtual
+		for first := 0; first < l.lanes(); first += 4 {
+			found := l.XMM()
+			if first == 0 {
+				found = l.vector()
+			}
+			for lane, index := range l.indices(element(x, i, 2).Offset(2 * first)) {
+				if entry := element(table, index, 4); lane == 0 {
+					l.VMOVD(entry, found.AsX())
+				} else {
+					l.VPINSRD(Imm(uint64(lane)), entry, found.AsX(), found.AsX())
+				}
+			}
+			quarters = append(quarters, found)
+		}
+		slope := quarters[0]
+		l.VINSERTI128(Imm(1), quarters[1], slope.AsY(), slope.AsY())
+		if l.wide() {
+			upper := l.YMM()
+			l.VINSERTI128(Imm(1), quarters[3], quarters[2].AsY(), upper)
+			l.VINSERTI64X4(Imm(1), upper, slope, slope)
+		}
+		l.VMULPS(l.widened(element(dy, i, 2)), slope, slope)
+		l.storeHalves(l.rounded(slope), element(dx, i, 2))
+	})
+}
+
+// indices loads four bf16 numbers, each into a register of its own.
+func (l *loops) indices(from Mem) []reg.GPVirtual {
+	rest := l.GP64()
+	l.MOVQ(from, rest)
+	var all []reg.GPVirtual
+	for range 3 {
+		index := l.GP64()
+		l.MOVWLZX(rest.As16(), index.As32())
+		l.SHRQ(Imm(16), rest)
+		all = append(all, index)
+	}
+	return append(all, rest)
 }

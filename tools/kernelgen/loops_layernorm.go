@@ -4,42 +4,68 @@ import "github.com/mmcloughlin/avo/reg"
 
 // emitLayerNorm emits the loops of layernorm.go.
 func emitLayerNorm(l *loops) {
-	l.function("layerNorm", "func(y, mean, rstd, x, gamma, beta []float32, rows, cols int, eps float32)")
-	p := l.pointers("y", "mean", "rstd", "x", "gamma", "beta")
+	l.storages(func() { layerNorm(l) })
+}
+
+func layerNorm(l *loops) {
+	l.function("layerNorm", "func(y []T, mean, rstd []float32, x []T, gamma, beta []float32, rows, cols int, eps float32)")
+	p := l.arrays("y", "mean", "rstd", "x", "gamma", "beta")
 	y, mean, rstd, x, gamma, beta := p[0], p[1], p[2], p[3], p[4], p[5]
 	rows, cols := l.integer("rows"), l.integer("cols")
-	l.rows(rows, func() {
-		sum := l.zeros()
-		l.over(cols, func(s step) { l.VADDPS(s.load(x), sum, sum) })
-		center := l.rowMean(sum, cols)
-		squares := l.zeros()
+	body := func(n int) { // of n rows at once, whose sums and divisions need not wait for each other
+		in, out := l.successive(x, cols, n), l.successive(y, cols, n)
+		sums, squares := l.vectors(n), l.vectors(n)
+		center, inverse := make([]reg.VecVirtual, n), make([]reg.VecVirtual, n)
+		for i := range n {
+			l.zero(sums[i])
+			l.zero(squares[i])
+		}
+		for i := range n {
+			l.over(cols, func(s step) { l.VADDPS(s.load(in[i]), sums[i], sums[i]) })
+		}
+		for i := range n {
+			center[i] = l.rowMean(sums[i], cols)
+			l.VMOVSS(center[i].AsX(), at(mean).Offset(4*i))
+		}
 		l.over(cols, func(s step) {
-			d := s.load(x)
-			l.VSUBPS(center, d, d)
-			s.keep(d)
-			l.VFMADD231PS(d, d, squares)
+			for i := range n {
+				d := s.load(in[i])
+				l.VSUBPS(center[i], d, d)
+				s.keep(d)
+				l.VFMADD231PS(d, d, squares[i])
+			}
 		})
-		variance, one := l.rowMean(squares, cols), l.vector()
-		l.VADDPS(l.broadcast("eps"), variance, variance)
-		l.VSQRTPS(variance, variance)
-		l.VMOVUPS(l.constant(1), one)
-		l.VDIVPS(variance, one, variance)
-		l.VMOVSS(center.AsX(), at(mean))
-		l.VMOVSS(variance.AsX(), at(rstd))
-		l.over(cols, func(s step) {
-			h := s.load(x)
-			l.VSUBPS(center, h, h)
-			l.VMULPS(variance, h, h)
-			l.VFMADD213PS(s.load(beta), s.load(gamma), h)
-			s.store(h, y)
-		})
-		l.advance(cols, x, y)
-		l.next(mean, rstd)
-	})
+		for i := range n {
+			variance, one := l.rowMean(squares[i], cols), l.vector()
+			l.VADDPS(l.broadcast("eps"), variance, variance)
+			l.VSQRTPS(variance, variance)
+			l.VMOVUPS(l.constant(1), one)
+			l.VDIVPS(variance, one, variance)
+			l.VMOVSS(variance.AsX(), at(rstd).Offset(4*i))
+			inverse[i] = variance
+		}
+		for i := range n {
+			l.over(cols, func(s step) {
+				h := s.load(in[i])
+				l.VSUBPS(center[i], h, h)
+				l.VMULPS(inverse[i], h, h)
+				l.VFMADD213PS(s.load(beta), s.load(gamma), h)
+				s.store(h, out[i])
+			})
+		}
+		for range n {
+			l.advance(cols, x, y)
+			l.next(mean, rstd)
+		}
+	}
+	if l.half { // float32 waits for memory rather than for sums
+		l.rowsBy(2, rows, func() { body(2) })
+	}
+	l.rows(rows, func() { body(1) })
 	l.end()
 
-	l.function("layerNormBackward", "func(dx, dgamma, dbeta, dy, x, gamma, mean, rstd []float32, rows, cols int)")
-	p = l.pointers("dx", "dgamma", "dbeta", "dy", "x", "gamma", "mean", "rstd")
+	l.function("layerNormBackward", "func(dx []T, dgamma, dbeta []float32, dy, x []T, gamma, mean, rstd []float32, rows, cols int)")
+	p = l.arrays("dx", "dgamma", "dbeta", "dy", "x", "gamma", "mean", "rstd")
 	dx, dgamma, dbeta, dy := p[0], p[1], p[2], p[3]
 	x, gamma, mean, rstd = p[4], p[5], p[6], p[7]
 	rows, cols = l.integer("rows"), l.integer("cols")

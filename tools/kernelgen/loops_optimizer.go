@@ -8,7 +8,7 @@ import (
 // emitOptimizers emits the loops of optimizer.go.
 func emitOptimizers(l *loops) {
 	l.function("adamW", "func(p, g, m, v []float32, c *adamWFactors)")
-	n, p := l.length("p"), l.pointers("p", "g", "m", "v")
+	n, p := l.length("p"), l.arrays("p", "g", "m", "v")
 	c := l.factors(9) // in the order of adamWFactors
 	gradient, beta1, keep1, beta2, keep2, shrink, rate, root, epsilon := c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]
 	l.over(n, func(s step) {
@@ -34,7 +34,7 @@ func emitOptimizers(l *loops) {
 	l.end()
 
 	l.function("sgd", "func(p, g, momentum []float32, c *sgdFactors)")
-	n, p = l.length("p"), l.pointers("p", "g", "momentum")
+	n, p = l.length("p"), l.arrays("p", "g", "momentum")
 	c = l.factors(6) // in the order of sgdFactors
 	gradient, decay, momentum, direct, buffered, rate := c[0], c[1], c[2], c[3], c[4], c[5]
 	l.over(n, func(s step) {

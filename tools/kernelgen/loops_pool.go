@@ -3,7 +3,7 @@ package main
 // emitPool emits the loop of pool.go.
 func emitPool(l *loops) {
 	l.function("maximum", "func(y []float32, argmax []int32, x []float32, index int32)")
-	n, p := l.length("y"), l.pointers("y", "argmax", "x")
+	n, p := l.length("y"), l.arrays("y", "argmax", "x")
 	index := l.broadcast("index")
 	l.over(n, func(s step) {
 		y, winner, x := s.load(p[0]), s.load(p[1]), s.load(p[2])

@@ -11,7 +11,7 @@ func emitReductions(l *loops) {
 	l.float64Sum("sumSquares", func(v, total reg.VecVirtual) { l.VFMADD231PD(v, v, total) })
 
 	l.function("finite", "func(x []float32) bool")
-	n, x := l.length("x"), l.pointers("x")[0]
+	n, x := l.length("x"), l.arrays("x")[0]
 	total := l.zeros()
 	l.over(n, func(s step) { // v − v is 0 for a finite v and NaN for others
 		v := s.load(x)
@@ -25,16 +25,21 @@ func emitReductions(l *loops) {
 	l.end()
 
 	l.function("dot", "func(a, b []float32) float32")
-	n, p := l.length("a"), l.pointers("a", "b")
+	n, p := l.length("a"), l.arrays("a", "b")
 	total = l.zeros()
 	l.over(n, func(s step) { l.VFMADD231PS(s.load(p[1]), s.load(p[0]), total) })
 	l.VMOVSS(l.fold(total, l.VADDPS), l.address(l.ReturnIndex(0)))
 	l.end()
 
-	columnSums(l)
+	l.storages(func() {
+		columnSums(l)
+		columnMoments(l)
+	})
+}
 
-	l.function("columnMoments", "func(sums, squares, x, shift []float32, rows, cols int)")
-	p = l.pointers("sums", "squares", "x", "shift")
+func columnMoments(l *loops) {
+	l.function("columnMoments", "func(sums, squares []float32, x []T, shift []float32, rows, cols int)")
+	p := l.arrays("sums", "squares", "x", "shift")
 	rows, cols := l.integer("rows"), l.integer("cols")
 	l.clear(cols, p[0], p[1])
 	l.rows(rows, func() {
@@ -54,21 +59,15 @@ func emitReductions(l *loops) {
 // columnSums emits the sum over rows. Four rows are added together before they meet the running sum: one pass over
 // the sums instead of four, and less rounding.
 func columnSums(l *loops) {
-	l.function("columnSums", "func(sums, x []float32, rows, cols int)")
-	sums, x := l.pointers("sums")[0], l.pointers("x")
+	l.function("columnSums", "func(sums []float32, x []T, rows, cols int)")
+	sums := l.arrays("sums")[0]
 	rows, cols := l.integer("rows"), l.integer("cols")
+	x := l.successive(l.arrays("x")[0], cols, 4)
 	l.clear(cols, sums)
-	for range 3 {
-		row := l.GP64()
-		l.LEAQ(Mem{Base: x[len(x)-1], Index: cols, Scale: 4}, row)
-		x = append(x, row)
-	}
-	quads, stride := l.GP64(), l.GP64()
-	l.MOVQ(rows, quads)
-	l.SHRQ(Imm(2), quads)
+	stride := l.GP64()
 	l.MOVQ(cols, stride)
 	l.SHLQ(Imm(2), stride)
-	l.rows(quads, func() {
+	l.rowsBy(4, rows, func() {
 		l.over(cols, func(s step) {
 			a, b, sum := s.load(x[0]), s.load(x[2]), s.load(sums)
 			l.VADDPS(s.load(x[1]), a, a)
@@ -79,7 +78,6 @@ func columnSums(l *loops) {
 		})
 		l.advance(stride, x...)
 	})
-	l.ANDQ(Imm(3), rows)
 	l.rows(rows, func() {
 		l.over(cols, func(s step) {
 			sum := s.load(sums)
@@ -92,7 +90,7 @@ func columnSums(l *loops) {
 }
 
 // clear writes n zeros to each array.
-func (l *loops) clear(n reg.GPVirtual, arrays ...reg.GPVirtual) {
+func (l *loops) clear(n reg.GPVirtual, arrays ...array) {
 	zero := l.zeros()
 	l.over(n, func(s step) {
 		for _, a := range arrays {
@@ -104,7 +102,7 @@ func (l *loops) clear(n reg.GPVirtual, arrays ...reg.GPVirtual) {
 // float64Sum emits a sum over x in float64, one total for each half of a vector; add adds a term to a total.
 func (l *loops) float64Sum(name string, add func(v, total reg.VecVirtual)) {
 	l.function(name, "func(x []float32) float64")
-	n, x := l.length("x"), l.pointers("x")[0]
+	n, x := l.length("x"), l.arrays("x")[0]
 	low, high := l.zeros(), l.zeros()
 	l.over(n, func(s step) {
 		v := s.load(x)

@@ -22,6 +22,7 @@ var files = []struct {
 	{"spin", emitSpin},
 	{"tile", emitTiles},
 	{"move", emitMoves},
+	{"peak", emitPeak},
 	{"convert", vectorLoops(emitConverts)},
 	{"elementwise", vectorLoops(emitElementwise)},
 	{"gelu", vectorLoops(emitGELU)},

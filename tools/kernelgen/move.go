@@ -70,6 +70,7 @@ type mask struct {
 	unit
 	vector reg.VecVirtual
 	k      reg.OpmaskVirtual
+	count  reg.GPVirtual // of selected lanes, in masks of a tail
 }
 
 // loadMask loads a mask from as many int32 as a vector has lanes, negative where a lane is selected.
