@@ -15,12 +15,10 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	LEAQ (BX)(BX*2), SI
 	LEAQ (BX)(BX*4), DI
 	XORQ R8, R8
+	SUBQ $0x08, CX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ         CX, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x08
-	JLT          loop1_tail
 	LEAQ         (AX)(R8*4), R9
 	MOVQ         192(DX), R10
 	VMOVUPS      (R10)(R8*4), Y0
@@ -413,14 +411,16 @@ loop1_whole:
 	VMOVUPS      Y0, (R9)(DI*1)
 	LEAQ         (R9)(SI*2), R9
 	ADDQ         $0x08, R8
-	JMP          loop1_whole
+	CMPQ         R8, CX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        R9, R9
+	ADDQ         $0x08, CX
+	SUBQ         R8, CX
 	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), CX
-	NEGQ         R9
-	VMOVDQU      (CX)(R9*4), Y0
+	LEAQ         tail_masks<>+32(SB), R9
+	NEGQ         CX
+	VMOVDQU      (R9)(CX*4), Y0
 	LEAQ         (AX)(R8*4), AX
 	MOVQ         192(DX), CX
 	VMASKMOVPS   (CX)(R8*4), Y0, Y1
@@ -900,12 +900,10 @@ TEXT ·winogradGradientAVX2(SB), NOSPLIT, $0-48
 	LEAQ (BX)(BX*2), SI
 	LEAQ (BX)(BX*4), DI
 	XORQ R8, R8
+	SUBQ $0x08, CX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ        CX, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x08
-	JLT         loop1_tail
 	LEAQ        (AX)(R8*4), R9
 	MOVQ        (DX), R10
 	VMOVUPS     (R10)(R8*4), Y0
@@ -1144,14 +1142,16 @@ loop1_whole:
 	VMOVUPS     Y0, (R9)(DI*1)
 	LEAQ        (R9)(SI*2), R9
 	ADDQ        $0x08, R8
-	JMP         loop1_whole
+	CMPQ        R8, CX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R9, R9
+	ADDQ        $0x08, CX
+	SUBQ        R8, CX
 	JLE         loop1_done
-	LEAQ        tail_masks<>+32(SB), CX
-	NEGQ        R9
-	VMOVDQU     (CX)(R9*4), Y0
+	LEAQ        tail_masks<>+32(SB), R9
+	NEGQ        CX
+	VMOVDQU     (R9)(CX*4), Y0
 	LEAQ        (AX)(R8*4), AX
 	MOVQ        (DX), CX
 	VMASKMOVPS  (CX)(R8*4), Y0, Y1
@@ -1423,12 +1423,10 @@ TEXT ·winogradWeightsAVX2(SB), NOSPLIT, $0-48
 	LEAQ (BX)(BX*2), SI
 	LEAQ (BX)(BX*4), DI
 	XORQ R8, R8
+	SUBQ $0x08, CX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ        CX, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x08
-	JLT         loop1_tail
 	LEAQ        (AX)(R8*4), R9
 	MOVQ        (DX), R10
 	VMOVUPS     (R10)(R8*4), Y0
@@ -1650,14 +1648,16 @@ loop1_whole:
 	VMOVUPS     Y0, (R9)(DI*1)
 	LEAQ        (R9)(SI*2), R9
 	ADDQ        $0x08, R8
-	JMP         loop1_whole
+	CMPQ        R8, CX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R9, R9
+	ADDQ        $0x08, CX
+	SUBQ        R8, CX
 	JLE         loop1_done
-	LEAQ        tail_masks<>+32(SB), CX
-	NEGQ        R9
-	VMOVDQU     (CX)(R9*4), Y0
+	LEAQ        tail_masks<>+32(SB), R9
+	NEGQ        CX
+	VMOVDQU     (R9)(CX*4), Y0
 	LEAQ        (AX)(R8*4), AX
 	MOVQ        (DX), CX
 	VMASKMOVPS  (CX)(R8*4), Y0, Y1
@@ -1986,12 +1986,10 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-48
 	LEAQ (SI)(SI*2), DI
 	LEAQ (SI)(SI*4), R8
 	XORQ R9, R9
+	SUBQ $0x08, CX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ        CX, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x08
-	JLT         loop1_tail
 	LEAQ        (AX)(R9*4), R10
 	VMOVUPS     (R10)(SI*1), Y0
 	VMOVUPS     (R10)(SI*2), Y1
@@ -2197,14 +2195,16 @@ loop1_whole:
 	MOVQ        120(DX), R10
 	VMOVUPS     Y2, (R10)(R9*4)
 	ADDQ        $0x08, R9
-	JMP         loop1_whole
+	CMPQ        R9, CX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R10, R10
+	ADDQ        $0x08, CX
+	SUBQ        R9, CX
 	JLE         loop1_done
-	LEAQ        tail_masks<>+32(SB), CX
-	NEGQ        R10
-	VMOVDQU     (CX)(R10*4), Y0
+	LEAQ        tail_masks<>+32(SB), R10
+	NEGQ        CX
+	VMOVDQU     (R10)(CX*4), Y0
 	LEAQ        (AX)(R9*4), CX
 	VMASKMOVPS  (CX)(SI*1), Y0, Y1
 	VMASKMOVPS  (CX)(SI*2), Y0, Y2
@@ -2427,12 +2427,10 @@ TEXT ·winogradWeightsGradientAVX2(SB), NOSPLIT, $0-48
 	LEAQ (SI)(SI*2), DI
 	LEAQ (SI)(SI*4), R8
 	XORQ R9, R9
+	SUBQ $0x08, CX
+	JLT  loop1_tail
 
 loop1_whole:
-	MOVQ         CX, R10
-	SUBQ         R9, R10
-	CMPQ         R10, $0x08
-	JLT          loop1_tail
 	LEAQ         (AX)(R9*4), R10
 	VMOVUPS      (R10)(SI*1), Y0
 	VMOVUPS      (R10)(SI*2), Y1
@@ -2629,14 +2627,16 @@ loop1_whole:
 	MOVQ         32(DX), R10
 	VMOVUPS      Y0, (R10)(R9*4)
 	ADDQ         $0x08, R9
-	JMP          loop1_whole
+	CMPQ         R9, CX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        R10, R10
+	ADDQ         $0x08, CX
+	SUBQ         R9, CX
 	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), CX
-	NEGQ         R10
-	VMOVDQU      (CX)(R10*4), Y0
+	LEAQ         tail_masks<>+32(SB), R10
+	NEGQ         CX
+	VMOVDQU      (R10)(CX*4), Y0
 	LEAQ         (AX)(R9*4), CX
 	VMASKMOVPS   (CX)(SI*1), Y0, Y1
 	VMASKMOVPS   (CX)(SI*2), Y0, Y2
@@ -2857,12 +2857,10 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (BX)(BX*4), DI
 	XORQ    R8, R8
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
 
 loop1_whole:
-	MOVQ         CX, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x10
-	JLT          loop1_tail
 	LEAQ         (AX)(R8*4), R9
 	MOVQ         192(DX), R10
 	VMOVUPS      (R10)(R8*4), Z3
@@ -3255,14 +3253,16 @@ loop1_whole:
 	VMOVUPS      Z3, (R9)(DI*1)
 	LEAQ         (R9)(SI*2), R9
 	ADDQ         $0x10, R8
-	JMP          loop1_whole
+	CMPQ         R8, CX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        R9, R9
+	ADDQ         $0x10, CX
+	SUBQ         R8, CX
 	JLE          loop1_done
-	MOVL         $0xffffffff, CX
-	BZHIL        R9, CX, CX
-	KMOVW        CX, K1
+	MOVL         $0xffffffff, R9
+	BZHIL        CX, R9, R9
+	KMOVW        R9, K1
 	LEAQ         (AX)(R8*4), AX
 	MOVQ         192(DX), CX
 	VMOVUPS.Z    (CX)(R8*4), K1, Z3
@@ -3679,12 +3679,10 @@ TEXT ·winogradGradientAVX512(SB), NOSPLIT, $0-48
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (BX)(BX*4), DI
 	XORQ    R8, R8
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
 
 loop1_whole:
-	MOVQ        CX, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x10
-	JLT         loop1_tail
 	LEAQ        (AX)(R8*4), R9
 	MOVQ        (DX), R10
 	VMOVUPS     (R10)(R8*4), Z3
@@ -3923,14 +3921,16 @@ loop1_whole:
 	VMOVUPS     Z3, (R9)(DI*1)
 	LEAQ        (R9)(SI*2), R9
 	ADDQ        $0x10, R8
-	JMP         loop1_whole
+	CMPQ        R8, CX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R9, R9
+	ADDQ        $0x10, CX
+	SUBQ        R8, CX
 	JLE         loop1_done
-	MOVL        $0xffffffff, CX
-	BZHIL       R9, CX, CX
-	KMOVW       CX, K1
+	MOVL        $0xffffffff, R9
+	BZHIL       CX, R9, R9
+	KMOVW       R9, K1
 	LEAQ        (AX)(R8*4), AX
 	MOVQ        (DX), CX
 	VMOVUPS.Z   (CX)(R8*4), K1, Z3
@@ -4193,12 +4193,10 @@ TEXT ·winogradWeightsAVX512(SB), NOSPLIT, $0-48
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (BX)(BX*4), DI
 	XORQ    R8, R8
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
 
 loop1_whole:
-	MOVQ        CX, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x10
-	JLT         loop1_tail
 	LEAQ        (AX)(R8*4), R9
 	MOVQ        (DX), R10
 	VMOVUPS     (R10)(R8*4), Z5
@@ -4420,14 +4418,16 @@ loop1_whole:
 	VMOVUPS     Z5, (R9)(DI*1)
 	LEAQ        (R9)(SI*2), R9
 	ADDQ        $0x10, R8
-	JMP         loop1_whole
+	CMPQ        R8, CX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R9, R9
+	ADDQ        $0x10, CX
+	SUBQ        R8, CX
 	JLE         loop1_done
-	MOVL        $0xffffffff, CX
-	BZHIL       R9, CX, CX
-	KMOVW       CX, K1
+	MOVL        $0xffffffff, R9
+	BZHIL       CX, R9, R9
+	KMOVW       R9, K1
 	LEAQ        (AX)(R8*4), AX
 	MOVQ        (DX), CX
 	VMOVUPS.Z   (CX)(R8*4), K1, Z5
@@ -4675,12 +4675,10 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-48
 	LEAQ    (SI)(SI*2), DI
 	LEAQ    (SI)(SI*4), R8
 	XORQ    R9, R9
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
 
 loop1_whole:
-	MOVQ        CX, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x10
-	JLT         loop1_tail
 	LEAQ        (AX)(R9*4), R10
 	VMOVUPS     (R10)(SI*1), Z3
 	VMOVUPS     (R10)(SI*2), Z4
@@ -4886,14 +4884,16 @@ loop1_whole:
 	MOVQ        120(DX), R10
 	VMOVUPS     Z5, (R10)(R9*4)
 	ADDQ        $0x10, R9
-	JMP         loop1_whole
+	CMPQ        R9, CX
+	JLE         loop1_whole
 
 loop1_tail:
-	TESTQ       R10, R10
+	ADDQ        $0x10, CX
+	SUBQ        R9, CX
 	JLE         loop1_done
-	MOVL        $0xffffffff, CX
-	BZHIL       R10, CX, CX
-	KMOVW       CX, K1
+	MOVL        $0xffffffff, R10
+	BZHIL       CX, R10, R10
+	KMOVW       R10, K1
 	LEAQ        (AX)(R9*4), CX
 	VMOVUPS.Z   (CX)(SI*1), K1, Z3
 	VMOVUPS.Z   (CX)(SI*2), K1, Z4
@@ -5125,12 +5125,10 @@ TEXT ·winogradWeightsGradientAVX512(SB), NOSPLIT, $0-48
 	LEAQ    (SI)(SI*2), DI
 	LEAQ    (SI)(SI*4), R8
 	XORQ    R9, R9
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
 
 loop1_whole:
-	MOVQ         CX, R10
-	SUBQ         R9, R10
-	CMPQ         R10, $0x10
-	JLT          loop1_tail
 	LEAQ         (AX)(R9*4), R10
 	VMOVUPS      (R10)(SI*1), Z4
 	VMOVUPS      (R10)(SI*2), Z5
@@ -5327,14 +5325,16 @@ loop1_whole:
 	MOVQ         32(DX), R10
 	VMOVUPS      Z4, (R10)(R9*4)
 	ADDQ         $0x10, R9
-	JMP          loop1_whole
+	CMPQ         R9, CX
+	JLE          loop1_whole
 
 loop1_tail:
-	TESTQ        R10, R10
+	ADDQ         $0x10, CX
+	SUBQ         R9, CX
 	JLE          loop1_done
-	MOVL         $0xffffffff, CX
-	BZHIL        R10, CX, CX
-	KMOVW        CX, K1
+	MOVL         $0xffffffff, R10
+	BZHIL        CX, R10, R10
+	KMOVW        R10, K1
 	LEAQ         (AX)(R9*4), CX
 	VMOVUPS.Z    (CX)(SI*1), K1, Z4
 	VMOVUPS.Z    (CX)(SI*2), K1, Z5

@@ -214,16 +214,16 @@ func (w *winograd) passes(l line, columns int, load func(row, column int) reg.Ve
 }
 
 // table reads entry k of a table of pointers.
-func (w *winograd) table(table reg.GPVirtual, k int) reg.GPVirtual {
+func (w *winograd) table(table reg.GPVirtual, k int) array {
 	p := w.GP64()
 	w.MOVQ(Mem{Base: table, Disp: 8 * k}, p)
-	return p
+	return array{base: p}
 }
 
 // scatter emits a transform of side×side vectors at the places of a table into 6×6 vectors a stride apart.
-func (w *winograd) scatter(name string, side int, array string, l line) {
-	w.begin(name, "func(dst []float32, stride int, places *"+array+"*float32, n int)", winogradConstants...)
-	dst, n := w.pointers("dst")[0], w.integer("n")
+func (w *winograd) scatter(name string, side int, size string, l line) {
+	w.begin(name, "func(dst []float32, stride int, places *"+size+"*float32, n int)", winogradConstants...)
+	dst, n := w.arrays("dst")[0], w.integer("n")
 	taps, stride := w.integer("places"), w.integer("stride")
 	w.SHLQ(Imm(2), stride)
 	triple, fivefold := w.GP64(), w.GP64()
@@ -242,9 +242,9 @@ func (w *winograd) scatter(name string, side int, array string, l line) {
 }
 
 // gather emits a transform of 6×6 vectors a stride apart into side×side vectors at the places of a table.
-func (w *winograd) gather(name string, side int, array string, l line) {
-	w.begin(name, "func(places *"+array+"*float32, src []float32, stride, n int)", winogradConstants...)
-	src, n := w.pointers("src")[0], w.integer("n")
+func (w *winograd) gather(name string, side int, size string, l line) {
+	w.begin(name, "func(places *"+size+"*float32, src []float32, stride, n int)", winogradConstants...)
+	src, n := w.arrays("src")[0], w.integer("n")
 	taps, stride := w.integer("places"), w.integer("stride")
 	w.SHLQ(Imm(2), stride)
 	down, triple, fivefold := w.GP64(), w.GP64(), w.GP64()
