@@ -10,7 +10,8 @@ package kernel
 // The gradient of x is the convolution of dy with the weights turned by 180°. For each of the 36 points the products of
 // all channels and filters are one small matrix product, which the tile kernels compute. A task transforms a block of
 // tiles into its worker's scratch, multiplies there and transforms back, so that maps never pass through memory in their
-// transformed form, 2.25 times as large. Weights do, once a call, 4 times as large.
+// transformed form, 2.25 times as large. Weights do, once a call, 4 times as large: 36 MiB of scratch for
+// 512 channels and filters.
 //
 // Rounding errors are larger than those of direct sums, because the transforms cancel: for numbers drawn from a normal
 // distribution 1.7e-6 to 2.2e-6 of the norm of y and dx and 0.9e-6 to 1.4e-6 of that of dw, with 64 to 512 channels, where
@@ -30,8 +31,8 @@ const (
 	// Winograd's algorithm is used from winogradLeast channels and filters on, since the transforms are too much of the
 	// work for fewer; from winogradLeastTiles tiles on, since the weights are transformed for each call; and for maps
 	// that fill a winogradCover-th of their tiles. Measured on two cores of Zen 4, in GFLOP/s of the direct sums (y, dx
-	// and dw; direct sums 200 to 215): 32×32×64 560, 560, 450; 16×16×128 630, 630, 550; 8×8×256 650, 660, 570; 4×4×512 580,
-	// 500, 610; 5×5×256 280, 280, 240; 2×2×512 110, 105, 170; with 16 tiles of 512 channels 197, 169, 470.
+	// and dw; direct sums 200 to 215): 32×32×64 540, 550, 450; 16×16×128 645, 645, 550; 8×8×256 670, 670, 565; 4×4×512 575,
+	// 540, 570; 5×5×256 280, 280, 240; 2×2×512 110, 105, 170; with 16 tiles of 512 channels 197, 169, 470.
 	winogradLeast, winogradLeastTiles, winogradCover = 32, 16, 3
 )
 
