@@ -113,6 +113,9 @@ func (s *session) openEngine(context.Context) (err error) {
 		return Usage(fmt.Errorf("kernels: %w", err))
 	}
 	s.onClose(s.engine.Close)
+	if notice := kernel.Notice(); notice != "" {
+		s.log.Warn(notice, zap.String("kernels", string(s.engine.Family())))
+	}
 	return nil
 }
 

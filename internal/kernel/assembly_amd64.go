@@ -10,7 +10,7 @@ import "unsafe"
 const haveAssembly = true
 
 // generatedTile is the signature of the generated tile kernels, one for each number of rows; see tileKernel.
-type generatedTile func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool)
+type generatedTile func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 
 var tilesAVX2 = [...]generatedTile{tile1AVX2, tile2AVX2, tile3AVX2, tile4AVX2, tile5AVX2, tile6AVX2}
 
@@ -44,27 +44,54 @@ func microKernelsOf(f Family, pairs bool) microKernels {
 		tiles = tilesAVX2[:]
 	case f == AVX512 && pairs:
 		tiles = tilesSplitAVX512[:]
+	case f == AMX && pairs:
+		m := amxMicroKernels(blocks1AMX, blocks2AMX)
+		m.copyMatrix, m.transpose = copyAVX512, transposeAVX2
+		return m
 	case f == AVX512BF16 && pairs:
 		tiles = tilesAVX512BF16[:]
 	default:
 		tiles = tilesAVX512[:]
 	}
-	m := microKernels{rows: len(tiles), cols: 32, depth: 384, copyMatrix: copyAVX512, transpose: transposeAVX2}
+	m := microKernels{rows: stackedRows * len(tiles), cols: 32, depth: 384, rowUnit: 1, depthUnit: 1, copyMatrix: copyAVX512, transpose: transposeAVX2}
 	if f == AVX2 {
 		m.cols, m.copyMatrix = 16, copyAVX2
 	}
+	m.intoHalf = pairs && f == AVX512BF16
 	m.tile = generatedTiles(tiles, m.cols)
 	return m
 }
 
-// generatedTiles checks that all a tile touches lies in the slices, and runs the kernel of its height.
+// stackedRows is about how many rows of tiles one call of a tile kernel computes.
+const stackedRows = 16
+
+// generatedTiles checks that all that a stack of tiles touches lies in the slices, and runs the kernels of nearly equal
+// height, one below the other.
 func generatedTiles(tiles []generatedTile, cols int) tileKernel {
-	return func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool) {
+	return func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, half []BFloat16, halfStride int) {
 		_, _ = c[(rows-1)*cStride+cols-1], start[cols-1]
 		if k > 0 {
 			_, _ = a[(rows-1)*aRow+(k-1)*aCol], b[(k-1)*bStride+cols-1]
 		}
-		tiles[rows-1](&c[0], cStride, unsafe.SliceData(a), aRow, aCol, unsafe.SliceData(b), bStride, k, &start[0], accumulate)
+		if half != nil {
+			_ = half[(rows-1)*halfStride+cols-1]
+		}
+		pc, pa, ph := unsafe.Pointer(&c[0]), unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(half))
+		count := cut(rows, len(tiles))
+		for i := range count {
+			height := rows / count
+			if i < rows%count {
+				height++
+			}
+			tiles[height-1]((*float32)(pc), cStride, (*float32)(pa), aRow, aCol, unsafe.SliceData(b), bStride, k, &start[0], accumulate, (*BFloat16)(ph), halfStride)
+			if i == count-1 {
+				break // what follows the last tile may lie outside
+			}
+			pc, pa = unsafe.Add(pc, 4*height*cStride), unsafe.Add(pa, 4*height*aRow)
+			if ph != nil {
+				ph = unsafe.Add(ph, 2*height*halfStride)
+			}
+		}
 	}
 }
 

@@ -22,4 +22,6 @@
 //
 // The files *_amd64.s are written by tools/kernelgen through go generate. Builds for other architectures, or with the
 // tag noasm, have the portable family only.
+//
+// Family AMX is tested on CPUs without AMX as well: its assembled bytes run in a model of the instructions.
 package kernel

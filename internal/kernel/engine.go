@@ -42,10 +42,11 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		family:  family,
 		pool:    newPool(o.Workers),
-		product: newProductUnit(family, o.Workers, false),
-		pairs:   newProductUnit(family, o.Workers, true),
+		product: newProductUnit(microKernelsOf(family, false), loopsOf(family), o.Workers, false),
+		pairs:   newProductUnit(microKernelsOf(family, true), loopsOf(family), o.Workers, true),
 		vector:  newVectorUnit(family, o.Workers),
 	}
+	e.product.winograd = newWinogradUnit(family, o.Workers)
 	e.piece = e.runPiece
 	return e, nil
 }
@@ -62,6 +63,9 @@ func resolve(asked Family) (Family, error) {
 	names := make([]string, len(runnable))
 	for i, f := range runnable {
 		names[i] = string(f)
+	}
+	if notice := Notice(); asked == AMX && notice != "" {
+		return "", fmt.Errorf("kernel: family %q does not run here (%s): choose one of %s", asked, notice, strings.Join(names, ", "))
 	}
 	if slices.Contains(AllFamilies(), asked) {
 		return "", fmt.Errorf("kernel: family %q does not run on this CPU: choose one of %s", asked, strings.Join(names, ", "))

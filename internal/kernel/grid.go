@@ -60,9 +60,9 @@ type gridJob struct {
 func (j *gridJob) run(_ *Engine, worker, i, _ int) {
 	u, part, row, col := j.unit, i/(j.rows*j.cols), i/j.cols%j.rows, i%j.cols
 	u.gridTask(worker, j, gridBlock{
-		rowFrom: row * j.m / j.rows, rowTo: (row + 1) * j.m / j.rows,
-		colFrom: u.panelEdge(j.n, col, j.cols), colTo: u.panelEdge(j.n, col+1, j.cols),
-		kFrom: part * j.k / j.parts, kTo: (part + 1) * j.k / j.parts, part: part,
+		rowFrom: edge(j.m, row, j.rows, u.rowUnit), rowTo: edge(j.m, row+1, j.rows, u.rowUnit),
+		colFrom: edge(j.n, col, j.cols, u.cols), colTo: edge(j.n, col+1, j.cols, u.cols),
+		kFrom: edge(j.k, part, j.parts, u.depthUnit), kTo: edge(j.k, part+1, j.parts, u.depthUnit), part: part,
 	})
 }
 
@@ -83,10 +83,8 @@ func (u *productUnit) wholeOf(p gridProduct) whole {
 // cut is the number of pieces no larger than size that n is cut into.
 func cut(n, size int) int { return (n + size - 1) / size }
 
-// panelEdge is where piece i of count of n columns begins: at a whole panel.
-func (u *productUnit) panelEdge(n, i, count int) int {
-	return min(n, i*cut(n, u.cols)/count*u.cols)
-}
+// edge is where piece i of count pieces of n begins: at a multiple of unit.
+func edge(n, i, count, unit int) int { return min(n, i*cut(n, unit)/count*unit) }
 
 // gridBlock is the part of a product that one task computes.
 type gridBlock struct{ rowFrom, rowTo, colFrom, colTo, kFrom, kTo, part int }
@@ -104,7 +102,8 @@ func (u *productUnit) gridTask(worker int, p *gridJob, g gridBlock) {
 	}
 	steps := max(1, cut(g.kTo-g.kFrom, gridDepth))
 	for step := range steps {
-		from, to := g.kFrom+step*(g.kTo-g.kFrom)/steps, g.kFrom+(step+1)*(g.kTo-g.kFrom)/steps
+		from := g.kFrom + edge(g.kTo-g.kFrom, step, steps, u.depthUnit)
+		to := g.kFrom + edge(g.kTo-g.kFrom, step+1, steps, u.depthUnit)
 		b.k = to - from
 		b.a = p.a.spread(u, own, g.rowFrom, g.rowTo, from, to)
 		b.b = p.b.right(u, own, from, to, g.colFrom, g.colTo)

@@ -45,11 +45,16 @@ func (s *source) leftPairs(u *productUnit, own *workerScratch, stride, rowFrom, 
 	rows, words := rowTo-rowFrom, to-from
 	if s.kind == fromMatrix && s.matrix.ColStride != 1 {
 		// The sum runs down the rows of the matrix in memory: as in a right operand.
-		across := source{matrix: s.matrix.transposed(), k: s.k}
-		stride = u.padded(rows)
-		own.a = grown(own.a, words*stride)
-		across.fillRight(u, own, own.a, stride, from, to, rowFrom, rowTo)
-		return left{own.a, 1, stride}
+		across, acrossStride := source{matrix: s.matrix.transposed(), k: s.k}, u.padded(rows)
+		if !u.rowsOfA {
+			own.a = grown(own.a, words*acrossStride)
+			across.fillRight(u, own, own.a, acrossStride, from, to, rowFrom, rowTo)
+			return left{own.a, 1, acrossStride}
+		}
+		own.across, own.a = grown(own.across, words*acrossStride), grown(own.a, rows*stride)
+		across.fillRight(u, own, own.across, acrossStride, from, to, rowFrom, rowTo)
+		u.transpose(own.a, stride, own.across, acrossStride, words, rows)
+		return left{own.a, stride, 1}
 	}
 	own.a = grown(own.a, rows*stride)
 	switch {

@@ -35,7 +35,7 @@ func drawRows(t *rapid.T, name string, rows, cols int, inBF16, transposed bool) 
 // TestMatMulPairs holds products of bf16 against the float64 product of the same numbers: activations in either
 // storage, weights in float32, odd sums, all plans.
 func TestMatMulPairs(t *testing.T) {
-	inFamilies(t, func(t *testing.T, e *Engine) {
+	inPairFamilies(t, func(t *testing.T, e *Engine) {
 		rapid.Check(t, func(t *rapid.T) {
 			m, n, k := 1+extents.Draw(t, "m"), 1+extents.Draw(t, "n"), extents.Draw(t, "k")
 			switch rapid.IntRange(0, 9).Draw(t, "large") {
@@ -102,7 +102,7 @@ func checkPairs(t failer, p Product, halfC bool) {
 
 // TestConvolutionPairs compares convolutions of bf16 maps with those of the same numbers in float32.
 func TestConvolutionPairs(t *testing.T) {
-	inFamilies(t, func(t *testing.T, e *Engine) {
+	inPairFamilies(t, func(t *testing.T, e *Engine) {
 		for _, s := range []ConvShape{
 			{Images: 3, Height: 9, Width: 7, Channels: 6, Filters: 10, Kernel: 3, Stride: 1, Pad: 1},
 			{Images: 2, Height: 9, Width: 8, Channels: 4, Filters: 34, Kernel: 3, Stride: 2, Pad: 1},
@@ -155,10 +155,14 @@ func TestPairsDoNotDependOnWorkers(t *testing.T) {
 		m, n, k := size[0], size[1], size[2]
 		a, _ := rounded(normals(seeded(1), m*k, 0, 1))
 		b := normals(seeded(2), k*n, 0, 1)
-		sameForWorkers(t, func(e *Engine) []float32 {
+		product := func(e *Engine) []float32 {
 			c := make([]float32, m*n)
 			e.MatMul(Product{M: m, N: n, K: k, A: rowsOf(a, m).transposed(), B: rowMajor(b, n), C: F32(c), CStride: n})
 			return c
-		})
+		}
+		sameForWorkers(t, product)
+		for _, model := range models {
+			sameInEngines(t, model.name, model.engine, product)
+		}
 	}
 }

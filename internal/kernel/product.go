@@ -162,15 +162,14 @@ type productUnit struct {
 	unrounded []float32 // C of a grid before it is rounded
 	zeros     []float32
 	local     []workerScratch
-	winograd  winogradUnit
+	winograd  winogradUnit // of float32
 }
 
 // workerScratch is one worker's copies of blocks of A, B and C.
-type workerScratch struct{ a, b, c, edge, gathered, turned []float32 }
+type workerScratch struct{ a, b, c, edge, gathered, turned, across []float32 }
 
-func newProductUnit(f Family, workers int, pairs bool) productUnit {
-	u := productUnit{microKernels: microKernelsOf(f, pairs), loops: loopsOf(f), isPairs: pairs, local: make([]workerScratch, workers)}
-	u.winograd = newWinogradUnit(f, workers)
+func newProductUnit(kernels microKernels, loops innerLoops, workers int, pairs bool) productUnit {
+	u := productUnit{microKernels: kernels, loops: loops, isPairs: pairs, local: make([]workerScratch, workers)}
 	u.zeros = make([]float32, u.cols)
 	for i := range u.local {
 		u.local[i].edge = make([]float32, u.rows*u.cols)

@@ -4,7 +4,7 @@ const (
 	// stripMinimum is the number of rows from which a product is cut into strips of rows, unless K is more than
 	// stripDepth times as large: then packing all of B costs more than it saves.
 	stripMinimum, stripDepth = 512, 4
-	// stripRows is the height of a strip: a strip of A and of C stays in the second-level cache while all of B passes.
+	// stripRows is about the height of a strip: a strip of A and of C stays in the second-level cache while all of B passes.
 	stripRows = 112
 	// stripTasks is the least number of strips, so that workers end at nearly the same time.
 	stripTasks = 16
@@ -47,7 +47,7 @@ func (e *Engine) strips(p stripProduct) {
 	u, words := p.unit, p.unit.words(p.k)
 	depths := max(1, cut(words, u.depth))
 	e.pack(u, p.b, p.n, words, depths)
-	count := min(p.m, max(stripTasks, cut(p.m, stripRows)))
+	count := min(cut(p.m, u.rowUnit), max(stripTasks, cut(p.m, stripRows)))
 	share(e, &e.jobs.strip, stripJob{p, count, words, depths, u.startRow(p.bias, p.n)}, count, 1)
 }
 
@@ -58,12 +58,13 @@ type stripJob struct {
 }
 
 func (j *stripJob) run(e *Engine, worker, i, _ int) {
-	u, from, to := j.unit, i*j.m/j.count, (i+1)*j.m/j.count
+	u := j.unit
+	from, to := edge(j.m, i, j.count, u.rowUnit), edge(j.m, i+1, j.count, u.rowUnit)
 	u.strip(worker, j, from, to)
 	switch {
 	case j.c.None():
 		j.scatter.rows(u, u.local[worker].c, from, to)
-	case j.c.Half():
+	case j.c.Half() && !u.intoHalf:
 		u.narrowRows(j.c.From(from*j.cStride), j.cStride, u.local[worker].c, j.n, to-from)
 	}
 	if j.epilogue != nil {
@@ -91,7 +92,7 @@ type packJob struct {
 
 func (j *packJob) run(_ *Engine, worker, i, _ int) {
 	u, depth, col := j.unit, i/j.count, i%j.count*j.unit.cols
-	from, to := depth*j.k/j.depths, (depth+1)*j.k/j.depths
+	from, to := edge(j.k, depth, j.depths, u.depthUnit), edge(j.k, depth+1, j.depths, u.depthUnit)
 	j.b.fillRight(u, &u.local[worker], u.packed[from*j.count*u.cols+(to-from)*col:], u.cols, from, to, col, min(j.n, col+u.cols))
 }
 
@@ -105,12 +106,15 @@ func (u *productUnit) strip(worker int, p *stripJob, from, to int) {
 	} else {
 		b.c = p.c.f32[from*p.cStride:]
 	}
-	stride := u.padded(cut(p.words, p.depths))
+	stride := u.padded(cut(cut(p.words, u.depthUnit), p.depths) * u.depthUnit)
 	for depth := range p.depths {
-		kFrom, kTo := depth*p.words/p.depths, (depth+1)*p.words/p.depths
+		kFrom, kTo := edge(p.words, depth, p.depths, u.depthUnit), edge(p.words, depth+1, p.depths, u.depthUnit)
 		b.k = kTo - kFrom
 		b.a = p.a.left(u, own, stride, from, to, kFrom, kTo)
 		b.b = panels{data: u.packed[kFrom*width:], stride: u.cols, panelStride: b.k * u.cols}
+		if depth == p.depths-1 && p.c.Half() && u.intoHalf {
+			b.half, b.halfStride = p.c.bf16[from*p.cStride:], p.cStride
+		}
 		u.multiply(worker, b)
 		b.accumulate, b.start = true, nil
 	}

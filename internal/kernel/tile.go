@@ -7,14 +7,19 @@ import "math"
 //
 // tileKernel computes a tile of rows×cols(family) elements C = start + A·B (+ C): element (i, p) of A is
 // a[i*aRow+p*aCol], row p of B starts at b[p*bStride] and row i of C at c[i*cStride]. Every row of the tile begins as
-// the vector start. Both strides of A are free, so that A is read in place, transposed or not.
-type tileKernel func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool)
+// the vector start. Both strides of A are free, so that A is read in place, transposed or not. If half is not nil, which
+// kernels of units with intoHalf take, C is read only, and what it would become is rounded to half[i*halfStride].
+type tileKernel func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, half []BFloat16, halfStride int)
 
 // microKernels are the inner loops of the matrix product of one family.
 type microKernels struct {
-	rows, cols int // largest tile
+	rows, cols int // largest tile, or stack of tiles that one call computes
 	depth      int // terms of a sum that one visit of a tile adds: a panel of B this long stays in the first-level cache
-	tile       tileKernel
+	// rowUnit and depthUnit are what a tile kernel works in: rows and sums are cut at multiples of them.
+	rowUnit, depthUnit int
+	rowsOfA            bool // the tile kernel reads rows of A only: its aCol is 1
+	intoHalf           bool // the tile kernel can round its results
+	tile               tileKernel
 	// copyMatrix copies a rows×cols matrix; srcStride may be 0, to repeat one row.
 	copyMatrix func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 	// transpose writes the transposed of a rows×cols matrix.
@@ -22,7 +27,7 @@ type microKernels struct {
 }
 
 func portableMicroKernels(pairs bool) microKernels {
-	m := microKernels{rows: 4, cols: portableCols, depth: 256, tile: tilePortable, copyMatrix: copyPortable, transpose: transposePortable}
+	m := microKernels{rows: 4, cols: portableCols, depth: 256, rowUnit: 1, depthUnit: 1, tile: tilePortable, copyMatrix: copyPortable, transpose: transposePortable}
 	if pairs {
 		m.tile = tilePairsPortable
 	}
@@ -31,7 +36,7 @@ func portableMicroKernels(pairs bool) microKernels {
 
 const portableCols = 8
 
-func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool) {
+func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int) {
 	for i := range rows {
 		sums := [portableCols]float32(start)
 		for p := range k {
@@ -51,7 +56,7 @@ func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol in
 }
 
 // tilePairsPortable is tilePortable on words that are pairs of bf16.
-func tilePairsPortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool) {
+func tilePairsPortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int) {
 	for i := range rows {
 		sums := [portableCols]float32(start)
 		for p := range k {
@@ -114,6 +119,8 @@ type block struct {
 	cStride    int
 	start      []float32 // first value of every row of C, readable up to a whole number of panels; nil for zeros
 	accumulate bool
+	half       []BFloat16 // where C is rounded to, by units with intoHalf; nil to write C
+	halfStride int
 }
 
 // multiply computes a block. Tiles of one panel follow each other, so that the panel stays in the first-level cache.
@@ -123,23 +130,30 @@ func (u *productUnit) multiply(worker int, b block) {
 		if b.start != nil {
 			start = b.start[j:]
 		}
-		u.column(worker, b, j, panel, start)
+		u.column(worker, &b, j, panel, start)
 	}
 }
 
 // column computes one panel's columns of C from row tiles of nearly equal height.
-func (u *productUnit) column(worker int, b block, j int, panel, start []float32) {
+func (u *productUnit) column(worker int, b *block, j int, panel, start []float32) {
 	tiles := (b.m + u.rows - 1) / u.rows
 	for t := range tiles {
-		from, to := t*b.m/tiles, (t+1)*b.m/tiles
+		from, to := edge(b.m, t, tiles, u.rowUnit), edge(b.m, t+1, tiles, u.rowUnit)
 		a, c := b.a.data[min(from*b.a.rowStride, len(b.a.data)):], b.c[from*b.cStride+j:]
+		half := b.half
+		if half != nil {
+			half = half[from*b.halfStride+j:]
+		}
 		if b.n-j >= u.cols {
-			u.tile(to-from, c, b.cStride, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, b.accumulate)
+			u.tile(to-from, c, b.cStride, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, b.accumulate, half, b.halfStride)
 			continue
 		}
-		edge := u.local[worker].edge
-		u.tile(to-from, edge, u.cols, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, false)
-		store(c, b.cStride, edge, u.cols, to-from, b.n-j, b.accumulate)
+		part := u.local[worker].edge
+		u.tile(to-from, part, u.cols, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, false, nil, 0)
+		store(c, b.cStride, part, u.cols, to-from, b.n-j, b.accumulate)
+		if half != nil {
+			u.loops.narrowRows(half, b.halfStride, c, b.cStride, to-from, b.n-j)
+		}
 	}
 }
 

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func tile1AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile1AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile1AVX2(SB), NOSPLIT, $0-73
+TEXT ·tile1AVX2(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -71,9 +71,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile2AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile2AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile2AVX2(SB), NOSPLIT, $0-73
+TEXT ·tile2AVX2(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -152,9 +152,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile3AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile3AVX2(SB), NOSPLIT, $0-73
+TEXT ·tile3AVX2(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -247,9 +247,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile4AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile4AVX2(SB), NOSPLIT, $0-73
+TEXT ·tile4AVX2(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -356,9 +356,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile5AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile5AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile5AVX2(SB), NOSPLIT, $0-73
+TEXT ·tile5AVX2(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -479,9 +479,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile6AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile6AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile6AVX2(SB), NOSPLIT, $0-73
+TEXT ·tile6AVX2(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -619,9 +619,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile1SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile1SplitAVX2(SB), NOSPLIT, $0-73
+TEXT ·tile1SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -697,9 +697,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile2SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile2SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile2SplitAVX2(SB), NOSPLIT, $0-73
+TEXT ·tile2SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -793,9 +793,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile3SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile3SplitAVX2(SB), NOSPLIT, $0-73
+TEXT ·tile3SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -907,9 +907,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile4SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile4SplitAVX2(SB), NOSPLIT, $0-73
+TEXT ·tile4SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -1039,9 +1039,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile1AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile1AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile1AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1106,9 +1106,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile2AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile2AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile2AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile2AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1187,9 +1187,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile3AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile3AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile3AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1282,9 +1282,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile4AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile4AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile4AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1391,9 +1391,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile5AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile5AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile5AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile5AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1514,9 +1514,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile6AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile6AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile6AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile6AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1654,9 +1654,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile7AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile7AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile7AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile7AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1808,9 +1808,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile8AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile8AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile8AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile8AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1976,9 +1976,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile9AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile9AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile9AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile9AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -2158,9 +2158,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile10AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile10AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile10AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile10AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -2354,9 +2354,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile11AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile11AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile11AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile11AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -2567,9 +2567,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile12AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile12AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile12AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -2794,9 +2794,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile13AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile13AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile13AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile13AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3035,9 +3035,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile14AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile14AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile14AVX512(SB), NOSPLIT, $0-73
+TEXT ·tile14AVX512(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3290,9 +3290,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile1AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3352,14 +3352,27 @@ end:
 	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), CX
+	MOVQ    halfStride+88(FP), DX
+	TESTQ   CX, CX
+	JZ      whole
+	SHLQ    $0x01, DX
+	LONG    $0x487ef262; WORD $0xc072
+	VMOVDQU Y0, (CX)
+	LONG    $0x487ef262; WORD $0xc172
+	VMOVDQU Y0, 32(CX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VZEROUPPER
 	RET
 
-// func tile2AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile2AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile2AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile2AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3430,6 +3443,24 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -3438,9 +3469,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile3AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile3AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile3AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3522,6 +3553,29 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -3533,9 +3587,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile4AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile4AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile4AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3628,6 +3682,34 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -3642,9 +3724,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile5AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile5AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3748,6 +3830,39 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -3765,9 +3880,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile6AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile6AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3885,6 +4000,44 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -3905,9 +4058,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile7AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile7AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4036,6 +4189,49 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4059,9 +4255,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile8AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile8AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4201,6 +4397,54 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4227,9 +4471,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile9AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile9AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4380,6 +4624,59 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4409,9 +4706,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile10AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile10AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4573,6 +4870,64 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4605,9 +4960,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile11AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile11AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4783,6 +5138,69 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4818,9 +5236,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile12AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5007,6 +5425,74 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -5045,9 +5531,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile13AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile13AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5245,6 +5731,79 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487e9262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487e9262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -5286,9 +5845,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile14AVX512BF16(SB), NOSPLIT, $0-73
+TEXT ·tile14AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5497,6 +6056,84 @@ end:
 	VADDPS 64(DX), Z1, Z1
 
 store:
+	MOVQ    half+80(FP), DX
+	MOVQ    halfStride+88(FP), BX
+	TESTQ   DX, DX
+	JZ      whole
+	SHLQ    $0x01, BX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487eb262; WORD $0xd672
+	VMOVDQU Y2, (DX)
+	LONG    $0x487eb262; WORD $0xd772
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487e9262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487e9262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487e9262; WORD $0xd272
+	VMOVDQU Y2, (DX)
+	LONG    $0x487e9262; WORD $0xd372
+	VMOVDQU Y2, 32(DX)
+	ADDQ    BX, DX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (DX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+whole:
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -5541,9 +6178,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile1SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile1SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile1SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -5619,9 +6256,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile2SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile2SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile2SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile2SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -5715,9 +6352,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile3SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile3SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile3SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -5829,9 +6466,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile4SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile4SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile4SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -5961,9 +6598,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile5SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile5SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile5SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile5SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -6111,9 +6748,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile6SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile6SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile6SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile6SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -6282,9 +6919,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile7SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile7SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile7SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile7SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -6471,9 +7108,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile8SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile8SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile8SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile8SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -6678,9 +7315,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile9SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile9SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile9SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile9SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -6903,9 +7540,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile10SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile10SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile10SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile10SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7146,9 +7783,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile11SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile11SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile11SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile11SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7410,9 +8047,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile12SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool)
+// func tile12SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12SplitAVX512(SB), NOSPLIT, $0-73
+TEXT ·tile12SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1

@@ -5,7 +5,7 @@ package kernel
 // loopsOf returns the inner loops of a family that this CPU runs.
 func loopsOf(f Family) innerLoops {
 	switch f {
-	case AVX512, AVX512BF16:
+	case AVX512, AVX512BF16, AMX:
 		return innerLoops{
 			rowLoops: rowLoops[float32]{
 				add: addAVX512, scale: scaleAVX512, relu: reluAVX512, reluBackward: reluBackwardAVX512,

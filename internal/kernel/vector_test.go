@@ -34,23 +34,28 @@ func inFamilies(t *testing.T, body func(t *testing.T, e *Engine)) {
 func sameForWorkers(t *testing.T, result func(e *Engine) []float32) {
 	t.Helper()
 	for _, f := range Families() {
-		var first []float32
-		for _, workers := range []int{1, 2, 3, 5} {
+		sameInEngines(t, string(f), func(workers int) *Engine {
 			e, err := New(Options{Family: f, Workers: workers})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := result(e)
-			e.Close()
-			if first == nil {
-				first = got
-			}
-			for i, bits := range bitsOf(first) {
-				if other := math.Float32bits(got[i]); other != bits {
-					t.Fatalf("%s: value %d is %x with 1 worker and %x with %d", f, i, bits, other, workers)
-				}
-			}
+			return e
+		}, result)
+	}
+}
+
+// sameInEngines does so with Engines of its caller's making.
+func sameInEngines(t *testing.T, name string, start func(workers int) *Engine, result func(e *Engine) []float32) {
+	t.Helper()
+	var first []float32
+	for _, workers := range []int{1, 2, 3, 5} {
+		e := start(workers)
+		got := result(e)
+		e.Close()
+		if first == nil {
+			first = got
 		}
+		sameBits(t, fmt.Sprintf("%s with %d workers", name, workers), got, first)
 	}
 }
 

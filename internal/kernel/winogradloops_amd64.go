@@ -5,7 +5,7 @@ package kernel
 // winogradLoopsOf returns the transforms of a family that this CPU runs.
 func winogradLoopsOf(f Family) winogradLoops {
 	switch f {
-	case AVX512, AVX512BF16:
+	case AVX512, AVX512BF16, AMX:
 		return winogradLoops{
 			input: winogradInputAVX512, gradient: winogradGradientAVX512, weights: winogradWeightsAVX512,
 			output: winogradOutputAVX512, weightsGradient: winogradWeightsGradientAVX512,

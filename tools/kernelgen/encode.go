@@ -10,8 +10,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Neither avo nor Go's assembler knows VDPBF16PS. Kernels whose name ends in dotSuffix are written with VFMADD231PS,
-// which has the same operands and register use; once registers are allocated, each is replaced by the bytes of VDPBF16PS.
+// Neither avo nor Go's assembler knows VDPBF16PS and VCVTNEPS2BF16. Kernels whose name ends in dotSuffix are written with
+// VFMADD231PS and VCVTPD2PS, which have the same operands and register use; once registers are allocated, each is replaced
+// by the bytes of the other.
 const dotSuffix = "BF16"
 
 // encodeDots replaces the multiplications of dot kernels.
@@ -23,10 +24,10 @@ func encodeDots(file *ir.File) error {
 		}
 		for _, node := range f.Nodes {
 			i, ok := node.(*ir.Instruction)
-			if !ok || i.Opcode != "VFMADD231PS" {
+			if !ok {
 				continue
 			}
-			if err := encodeDot(i); err != nil {
+			if err := encode(i); err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)
 			}
 		}
@@ -34,32 +35,46 @@ func encodeDots(file *ir.File) error {
 	return nil
 }
 
-// encodeDot turns VFMADD231PS b, a, sum into the bytes of VDPBF16PS sum, a, b (in Intel's order).
-func encodeDot(i *ir.Instruction) error {
-	var numbers [3]byte
-	for n, op := range i.Operands {
-		register, ok := op.(reg.Physical)
-		if !ok || register.Size() != 64 {
-			return fmt.Errorf("operand %v of VDPBF16PS is no 512-bit register", op)
-		}
-		numbers[n] = byte(register.PhysicalIndex())
+// encode turns VFMADD231PS b, a, sum into the bytes of VDPBF16PS sum, a, b (in Intel's order), and VCVTPD2PS from, to into
+// those of VCVTNEPS2BF16 to, from.
+func encode(i *ir.Instruction) error {
+	if i.Opcode != "VFMADD231PS" && i.Opcode != "VCVTPD2PS" {
+		return nil
 	}
-	bytes := dotBytes(numbers[2], numbers[1], numbers[0])
+	var numbers []byte
+	for _, op := range i.Operands {
+		register, ok := op.(reg.Physical)
+		if !ok {
+			return fmt.Errorf("operand %v of %s is no register", op, i.Opcode)
+		}
+		numbers = append(numbers, byte(register.PhysicalIndex()))
+	}
+	bytes := roundBytes
+	if i.Opcode == "VFMADD231PS" {
+		bytes = dotBytes
+	}
+	code := bytes(numbers)
 	i.Opcode = "LONG"
-	i.Operands = []operand.Op{raw(fmt.Sprintf("$%#08x; WORD $%#04x", binary.LittleEndian.Uint32(bytes), binary.LittleEndian.Uint16(bytes[4:])))}
+	i.Operands = []operand.Op{raw(fmt.Sprintf("$%#08x; WORD $%#04x", binary.LittleEndian.Uint32(code), binary.LittleEndian.Uint16(code[4:])))}
 	return nil
 }
 
-// dotBytes encodes VDPBF16PS sum, a, b on registers ZMM0 to ZMM31: EVEX.512.F3.0F38.W0 52 /r (Intel SDM, vol. 2).
-func dotBytes(sum, a, b byte) []byte {
+// dotBytes encodes VDPBF16PS on ZMM registers, given in Go's order: EVEX.512.F3.0F38.W0 52 /r (Intel SDM, vol. 2).
+func dotBytes(registers []byte) []byte { return evex(0x52, registers[2], registers[1], registers[0]) }
+
+// roundBytes encodes VCVTNEPS2BF16 from a ZMM to a YMM register, given in Go's order: EVEX.512.F3.0F38.W0 72 /r.
+func roundBytes(registers []byte) []byte { return evex(0x72, registers[1], 0, registers[0]) }
+
+// evex encodes an instruction EVEX.512.F3.0F38.W0 on registers 0 to 31.
+func evex(opcode, reg, second, rm byte) []byte {
 	bit := func(n, i byte) byte { return ^n >> i & 1 } // EVEX holds register bits inverted
 	return []byte{
 		0x62,
-		bit(sum, 3)<<7 | bit(b, 4)<<6 | bit(b, 3)<<5 | bit(sum, 4)<<4 | 2,
-		^a&15<<3 | 4 | 2,
-		2<<5 | bit(a, 4)<<3,
-		0x52,
-		3<<6 | sum&7<<3 | b&7,
+		bit(reg, 3)<<7 | bit(rm, 4)<<6 | bit(rm, 3)<<5 | bit(reg, 4)<<4 | 2,
+		^second&15<<3 | 4 | 2,
+		2<<5 | bit(second, 4)<<3,
+		opcode,
+		3<<6 | reg&7<<3 | rm&7,
 	}
 }
 

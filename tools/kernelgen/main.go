@@ -21,6 +21,7 @@ var files = []struct {
 }{
 	{"spin", emitSpin},
 	{"tile", emitTiles},
+	{"amx", emitAMX},
 	{"move", emitMoves},
 	{"peak", emitPeak},
 	{"convert", vectorLoops(emitConverts)},
@@ -59,6 +60,9 @@ func write(path string, emit func(*build.Context)) error {
 		return err
 	}
 	if err := encodeDots(file); err != nil {
+		return err
+	}
+	if err := encodeTiles(file); err != nil {
 		return err
 	}
 	config := printer.Config{Name: "tools/kernelgen", Pkg: "kernel"}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/gotypes"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -64,7 +65,7 @@ func (t *tile) emit() {
 	}
 	t.Function(fmt.Sprintf("tile%d%s%s", t.rows, t.term.name, suffix))
 	t.Attributes(attr.NOSPLIT)
-	t.SignatureExpr("func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool)")
+	t.Signature(gotypes.NewSignature(kernelPackage, signatureOf("func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)")))
 	t.Doc(fmt.Sprintf("See tileKernel: %d rows.", t.rows))
 	t.Pragma("noescape")
 	t.begin()
@@ -217,20 +218,38 @@ func (t *tile) finish() {
 	t.JZ(operand.LabelRef("store"))
 	ahead := t.GP64()
 	t.MOVQ(t.c, ahead)
-	t.eachRow(ahead, func(half operand.Mem, sum reg.VecVirtual) { t.VADDPS(half, sum, sum) })
+	t.eachRow(ahead, t.cStep, t.bytes, func(part operand.Mem, sum reg.VecVirtual) { t.VADDPS(part, sum, sum) })
 	t.Label("store")
-	t.eachRow(t.c, func(half operand.Mem, sum reg.VecVirtual) { t.VMOVUPS(sum, half) })
+	if t.term.suffix == dot.suffix {
+		t.finishHalf()
+	}
+	t.eachRow(t.c, t.cStep, t.bytes, func(part operand.Mem, sum reg.VecVirtual) { t.VMOVUPS(sum, part) })
 	t.VZEROUPPER()
 }
 
-// eachRow visits the vectors of C with their accumulators, moving the row pointer on.
-func (t *tile) eachRow(row reg.GPVirtual, visit func(operand.Mem, reg.VecVirtual)) {
+// finishHalf rounds the accumulators and stores them as bf16 instead, if there is a place for that.
+func (t *tile) finishHalf() {
+	half, step, rounded := t.pointer("half"), t.pointer("halfStride"), t.YMM()
+	t.TESTQ(half, half)
+	t.JZ(operand.LabelRef("whole"))
+	t.SHLQ(operand.Imm(1), step)
+	t.eachRow(half, step, t.bytes/2, func(part operand.Mem, sum reg.VecVirtual) {
+		t.VCVTPD2PS(sum, rounded) // becomes VCVTNEPS2BF16, see encodeDots
+		t.VMOVDQU(rounded, part)
+	})
+	t.VZEROUPPER()
+	t.RET()
+	t.Label("whole")
+}
+
+// eachRow visits the places of the accumulators, size bytes each, moving the row pointer on by step.
+func (t *tile) eachRow(row, step reg.GPVirtual, size int, visit func(operand.Mem, reg.VecVirtual)) {
 	for i := range t.rows {
-		for half := range 2 {
-			visit(operand.Mem{Base: row, Disp: half * t.bytes}, t.sums[i][half])
+		for part := range 2 {
+			visit(operand.Mem{Base: row, Disp: part * size}, t.sums[i][part])
 		}
 		if i < t.rows-1 {
-			t.ADDQ(t.cStep, row)
+			t.ADDQ(step, row)
 		}
 	}
 }
