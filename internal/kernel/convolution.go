@@ -31,7 +31,8 @@ func (s ConvShape) patches(u *productUnit, x Array) source {
 }
 
 // ConvForward sets y to the convolution of x with w: patches(x)·wᵀ, whose rows are gathered block by block and never
-// exist as a whole (implicit GEMM; Chetlur et al. 2014).
+// exist as a whole (implicit GEMM; Chetlur et al. 2014). In float32, kernels of 3×3 with stride 1 on many channels take
+// Winograd's algorithm (winograd.go) instead, here and in the gradients.
 func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
 	y, x, w = y.Slice(0, s.outputs()*s.Filters), x.Slice(0, s.inputs()*s.Channels), w[:s.Filters*s.patch()]
 	weights := Operand{Data: F32(w), RowStride: 1, ColStride: s.patch()}
@@ -40,6 +41,10 @@ func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
 		return
 	}
 	u := e.unitOf(y, x)
+	if !u.isPairs && s.winograd() {
+		e.winogradForward(s, y, x, w)
+		return
+	}
 	e.strips(stripProduct{
 		unit: u, m: s.outputs(), n: s.Filters, k: s.patch(), a: s.patches(u, x), b: source{matrix: weights, k: s.patch()},
 		c: y, cStride: s.Filters,
@@ -50,6 +55,10 @@ func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
 func (e *Engine) ConvBackwardWeights(s ConvShape, dw []float32, dy, x Array) {
 	dw, dy, x = dw[:s.Filters*s.patch()], dy.Slice(0, s.outputs()*s.Filters), x.Slice(0, s.inputs()*s.Channels)
 	u := e.unitOf(dy, x)
+	if !u.isPairs && s.winograd() {
+		e.winogradBackwardWeights(s, dw, dy, x)
+		return
+	}
 	b := u.rightSource(rowsOf(x, s.Channels), s.Channels, s.outputs())
 	if !s.pointwise() {
 		b = s.patches(u, x)
@@ -71,6 +80,10 @@ func (e *Engine) ConvBackwardInput(s ConvShape, dx, dy Array, w []float32) {
 	dx, dy, w = dx.Slice(0, s.inputs()*s.Channels), dy.Slice(0, s.outputs()*s.Filters), w[:s.Filters*s.patch()]
 	if s.pointwise() {
 		e.MatMul(Product{M: s.inputs(), N: s.Channels, K: s.Filters, A: rowsOf(dy, s.Filters), B: rowMajor(w, s.Channels), C: dx, CStride: s.Channels})
+		return
+	}
+	if !e.unitOf(dx, dy).isPairs && s.winograd() {
+		e.winogradBackwardInput(s, dx, dy, w)
 		return
 	}
 	for y := range min(s.Stride, s.Height) {

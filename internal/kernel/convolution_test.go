@@ -36,12 +36,18 @@ func checkConv(t failer, e *Engine, s ConvShape) {
 	x, dy, w := convTensors(s)
 	c := reference.Conv(s)
 	y, dx, dw := dirty(len(dy)), dirty(len(x)), dirty(len(w))
+	check := checkProduct
+	if s.winograd() {
+		check = func(t failer, got []float32, want []float64, _ int) {
+			checkNorm(t, "result", got, want, winogradTolerance)
+		}
+	}
 	e.ConvForward(s, F32(y), F32(x), w)
-	checkProduct(t, y, c.Forward(len(y), x, w), s.patch())
+	check(t, y, c.Forward(len(y), x, w), s.patch())
 	e.ConvBackwardInput(s, F32(dx), F32(dy), w)
-	checkProduct(t, dx, c.BackwardInput(dy, w), s.Kernel*s.Kernel*s.Filters)
+	check(t, dx, c.BackwardInput(dy, w), s.Kernel*s.Kernel*s.Filters)
 	e.ConvBackwardWeights(s, dw, F32(dy), F32(x))
-	checkProduct(t, dw, c.BackwardWeights(dy, x), s.outputs())
+	check(t, dw, c.BackwardWeights(dy, x), s.outputs())
 }
 
 // TestConvOfNetworks checks the geometries that networks use, with few images and channels.
@@ -51,6 +57,7 @@ func TestConvOfNetworks(t *testing.T) {
 		"large stem":      {1, 32, 32, 3, 16, 7, 2, 3},
 		"block":           {2, 8, 8, 64, 48, 3, 1, 1},
 		"deep block":      {2, 4, 4, 96, 40, 3, 1, 1},
+		"wide block":      {2, 15, 14, 96, 40, 3, 1, 1}, // by Winograd's algorithm
 		"down":            {2, 16, 16, 32, 64, 3, 2, 1},
 		"shortcut":        {2, 16, 16, 32, 64, 1, 2, 0},
 		"pointwise":       {2, 16, 16, 32, 64, 1, 1, 0},

@@ -9,7 +9,8 @@
 // column of A and a row of B. Around it stand two plans. Strips (strips.go), for many rows of activations: B, which is
 // weights, is packed once and every task computes a strip of rows of C, reading A where it lies. Grids (grid.go), for
 // gradients of weights: tasks compute blocks of C, and parts of the long sum where blocks are too few. A convolution is
-// a product with the patches of its input (window.go), gathered block by block into a worker's scratch.
+// a product with the patches of its input (window.go), gathered block by block into a worker's scratch,
+// or, for 3×3 kernels in float32, many small products at the points of Winograd's algorithm (winograd.go).
 //
 // # Storage
 //

@@ -46,6 +46,7 @@ func New(o Options) (*Engine, error) {
 		pairs:   newProductUnit(microKernelsOf(family, true), loopsOf(family), o.Workers, true),
 		vector:  newVectorUnit(family, o.Workers),
 	}
+	e.product.winograd = newWinogradUnit(family, o.Workers)
 	e.piece = e.runPiece
 	return e, nil
 }

@@ -13,6 +13,10 @@ type jobs struct {
 	grid    gridJob
 	gridEnd gridEndJob
 
+	winograd         winogradJob
+	winogradWeights  winogradWeightsJob
+	winogradGradient winogradGradientJob
+
 	convert  convertJob
 	unary    unaryJob
 	binary   binaryJob

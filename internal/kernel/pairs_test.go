@@ -140,9 +140,10 @@ func checkConvolutionPairs(t *testing.T, e *Engine, s ConvShape, imagesInFloat32
 		name      string
 		got, want []float32
 		relative  float64
-	}{{"y", float32sOf(halfY), y, 1. / 250}, {"dx", float32sOf(halfDX), dx, 1. / 250}, {"dw", halfDW, dw, 1e-5}} {
+		absolute  float64 // for dw, the error of Winograd's algorithm in float32
+	}{{"y", float32sOf(halfY), y, 1. / 250, 2e-4}, {"dx", float32sOf(halfDX), dx, 1. / 250, 2e-4}, {"dw", halfDW, dw, 1e-5, 1e-3}} {
 		for i, want := range c.want {
-			if d := math.Abs(float64(c.got[i] - want)); !(d <= c.relative*math.Abs(float64(want))+2e-4) {
+			if d := math.Abs(float64(c.got[i] - want)); !(d <= c.relative*math.Abs(float64(want))+c.absolute) {
 				t.Fatalf("%+v: %s[%d] is %g, want %g", s, c.name, i, c.got[i], want)
 			}
 		}

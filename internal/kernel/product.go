@@ -162,6 +162,7 @@ type productUnit struct {
 	unrounded []float32 // C of a grid before it is rounded
 	zeros     []float32
 	local     []workerScratch
+	winograd  winogradUnit // of float32
 }
 
 // workerScratch is one worker's copies of blocks of A, B and C.

@@ -33,6 +33,7 @@ var files = []struct {
 	{"crossentropy", vectorLoops(emitSoftmax)},
 	{"reduce", vectorLoops(emitReductions)},
 	{"optimizer", vectorLoops(emitOptimizers)},
+	{"winograd", vectorLoops(emitWinograd)},
 }
 
 func main() {
