@@ -21,7 +21,8 @@ test: ## all tests that need nothing beyond Go; says which outside programs were
 	@test -n "$$SLOW_TESTS" || echo "not tested: killing a run ten times (set SLOW_TESTS=1)"
 
 race: ## the tests of everything concurrent, under the race detector
-	go test -race -short ./data/... ./train/... ./internal/kernel/... ./metrics/... ./eval/...
+	go test -race -short ./data/... ./train/... ./metrics/... ./eval/...
+	go test -race -short ./internal/kernel -rapid.checks=10
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
