@@ -455,7 +455,7 @@ loop1_end:
 
 // func normalizeBFloat16AVX2(y []BFloat16, x []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·normalizeBFloat16AVX2(SB), NOSPLIT, $32-140
+TEXT ·normalizeBFloat16AVX2(SB), NOSPLIT, $16-140
 	MOVQ         y_base+0(FP), AX
 	MOVQ         x_base+24(FP), CX
 	MOVQ         mean_base+48(FP), DX
@@ -537,13 +537,13 @@ loop3_end:
 	VPSRLD      $0x10, Y4, Y4
 	VPACKUSDW   Y4, Y4, Y4
 	VPERMQ      $0x08, Y4, Y4
-	VMOVDQU     X4, 16(SP)
+	VMOVDQU     X4, (SP)
 	LEAQ        (AX)(R9*2), R9
 
 loop4_row:
 	CMPQ    R10, $0x01
 	JLT     loop4_end
-	MOVWLZX 14(SP)(R10*2), R11
+	MOVWLZX -2(SP)(R10*2), R11
 	MOVW    R11, -2(R9)(R10*2)
 	SUBQ    $0x01, R10
 	JMP     loop4_row
@@ -615,7 +615,7 @@ GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 
 // func normalizeAddBFloat16AVX2(y []BFloat16, x []BFloat16, residual []BFloat16, mean []float32, factor []float32, beta []float32, rows int, cols int, floor float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·normalizeAddBFloat16AVX2(SB), NOSPLIT, $48-164
+TEXT ·normalizeAddBFloat16AVX2(SB), NOSPLIT, $16-164
 	MOVQ         residual_base+48(FP), AX
 	MOVQ         y_base+0(FP), CX
 	MOVQ         x_base+24(FP), DX
@@ -691,7 +691,7 @@ loop3_end:
 	VMASKMOVPS  (SI)(R10*4), Y1, Y1
 	VFMADD213PS Y3, Y1, Y2
 	VXORPS      Y1, Y1, Y1
-	VMOVDQU     X1, 16(SP)
+	VMOVDQU     X1, (SP)
 	LEAQ        (AX)(R10*2), R12
 	MOVQ        R11, R13
 
@@ -699,12 +699,12 @@ loop4_row:
 	CMPQ    R13, $0x01
 	JLT     loop4_end
 	MOVWLZX -2(R12)(R13*2), R14
-	MOVW    R14, 14(SP)(R13*2)
+	MOVW    R14, -2(SP)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop4_row
 
 loop4_end:
-	VPMOVZXWD 16(SP), Y1
+	VPMOVZXWD (SP), Y1
 	VPSLLD    $0x10, Y1, Y1
 	VADDPS    Y1, Y2, Y2
 	VMAXPS    Y2, Y0, Y2
@@ -718,13 +718,13 @@ loop4_end:
 	VPSRLD    $0x10, Y4, Y4
 	VPACKUSDW Y4, Y4, Y4
 	VPERMQ    $0x08, Y4, Y4
-	VMOVDQU   X4, 32(SP)
+	VMOVDQU   X4, (SP)
 	LEAQ      (CX)(R10*2), R10
 
 loop5_row:
 	CMPQ    R11, $0x01
 	JLT     loop5_end
-	MOVWLZX 30(SP)(R11*2), R12
+	MOVWLZX -2(SP)(R11*2), R12
 	MOVW    R12, -2(R10)(R11*2)
 	SUBQ    $0x01, R11
 	JMP     loop5_row
@@ -743,7 +743,7 @@ loop1_end:
 
 // func normGradientSumsBFloat16AVX2(sums []float32, products []float32, dy []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·normGradientSumsBFloat16AVX2(SB), NOSPLIT, $32-160
+TEXT ·normGradientSumsBFloat16AVX2(SB), NOSPLIT, $16-160
 	MOVQ   sums_base+0(FP), AX
 	MOVQ   products_base+24(FP), CX
 	MOVQ   dy_base+48(FP), DX
@@ -827,19 +827,19 @@ loop4_end:
 	VPMOVZXWD (SP), Y1
 	VPSLLD    $0x10, Y1, Y1
 	VXORPS    Y2, Y2, Y2
-	VMOVDQU   X2, 16(SP)
+	VMOVDQU   X2, (SP)
 	LEAQ      (BX)(R9*2), R11
 
 loop5_row:
 	CMPQ    R10, $0x01
 	JLT     loop5_end
 	MOVWLZX -2(R11)(R10*2), R12
-	MOVW    R12, 14(SP)(R10*2)
+	MOVW    R12, -2(SP)(R10*2)
 	SUBQ    $0x01, R10
 	JMP     loop5_row
 
 loop5_end:
-	VPMOVZXWD   16(SP), Y2
+	VPMOVZXWD   (SP), Y2
 	VPSLLD      $0x10, Y2, Y2
 	VMASKMOVPS  (AX)(R9*4), Y0, Y3
 	VMASKMOVPS  (CX)(R9*4), Y0, Y4
@@ -891,7 +891,7 @@ loop6_done:
 
 // func normGradientSumsReLUBFloat16AVX2(sums []float32, products []float32, dz []BFloat16, dy []BFloat16, y []BFloat16, x []BFloat16, mean []float32, rstd []float32, rows int, cols int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·normGradientSumsReLUBFloat16AVX2(SB), NOSPLIT, $64-208
+TEXT ·normGradientSumsReLUBFloat16AVX2(SB), NOSPLIT, $16-208
 	MOVQ   dz_base+48(FP), AX
 	MOVQ   y_base+96(FP), CX
 	MOVQ   sums_base+0(FP), DX
@@ -992,7 +992,7 @@ loop4_end:
 	VPMOVZXWD (SP), Y2
 	VPSLLD    $0x10, Y2, Y2
 	VXORPS    Y3, Y3, Y3
-	VMOVDQU   X3, 16(SP)
+	VMOVDQU   X3, (SP)
 	LEAQ      (DI)(R11*2), R13
 	MOVQ      R12, R14
 
@@ -1000,17 +1000,17 @@ loop5_row:
 	CMPQ    R14, $0x01
 	JLT     loop5_end
 	MOVWLZX -2(R13)(R14*2), R15
-	MOVW    R15, 14(SP)(R14*2)
+	MOVW    R15, -2(SP)(R14*2)
 	SUBQ    $0x01, R14
 	JMP     loop5_row
 
 loop5_end:
-	VPMOVZXWD  16(SP), Y3
+	VPMOVZXWD  (SP), Y3
 	VPSLLD     $0x10, Y3, Y3
 	VMASKMOVPS (DX)(R11*4), Y1, Y4
 	VMASKMOVPS (BX)(R11*4), Y1, Y5
 	VXORPS     Y6, Y6, Y6
-	VMOVDQU    X6, 32(SP)
+	VMOVDQU    X6, (SP)
 	LEAQ       (CX)(R11*2), R13
 	MOVQ       R12, R14
 
@@ -1018,12 +1018,12 @@ loop6_row:
 	CMPQ    R14, $0x01
 	JLT     loop6_end
 	MOVWLZX -2(R13)(R14*2), R15
-	MOVW    R15, 30(SP)(R14*2)
+	MOVW    R15, -2(SP)(R14*2)
 	SUBQ    $0x01, R14
 	JMP     loop6_row
 
 loop6_end:
-	VPMOVZXWD   32(SP), Y6
+	VPMOVZXWD   (SP), Y6
 	VPSLLD      $0x10, Y6, Y6
 	VCMPPS      $0x1e, Y0, Y6, Y6
 	VANDPS      Y2, Y6, Y2
@@ -1043,13 +1043,13 @@ loop6_end:
 	VPSRLD      $0x10, Y4, Y4
 	VPACKUSDW   Y4, Y4, Y4
 	VPERMQ      $0x08, Y4, Y4
-	VMOVDQU     X4, 48(SP)
+	VMOVDQU     X4, (SP)
 	LEAQ        (AX)(R11*2), R11
 
 loop7_row:
 	CMPQ    R12, $0x01
 	JLT     loop7_end
-	MOVWLZX 46(SP)(R12*2), R13
+	MOVWLZX -2(SP)(R12*2), R13
 	MOVW    R13, -2(R11)(R12*2)
 	SUBQ    $0x01, R12
 	JMP     loop7_row
@@ -1098,7 +1098,7 @@ loop8_done:
 
 // func normGradientApplyBFloat16AVX2(dx []BFloat16, dy []BFloat16, x []BFloat16, mean []float32, factor []float32, meanGradient []float32, slope []float32, rows int, cols int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·normGradientApplyBFloat16AVX2(SB), NOSPLIT, $48-184
+TEXT ·normGradientApplyBFloat16AVX2(SB), NOSPLIT, $16-184
 	MOVQ dx_base+0(FP), AX
 	MOVQ dy_base+24(FP), CX
 	MOVQ x_base+48(FP), DX
@@ -1170,7 +1170,7 @@ loop3_end:
 	VPMOVZXWD (SP), Y1
 	VPSLLD    $0x10, Y1, Y1
 	VXORPS    Y2, Y2, Y2
-	VMOVDQU   X2, 16(SP)
+	VMOVDQU   X2, (SP)
 	LEAQ      (DX)(R11*2), R13
 	MOVQ      R12, R14
 
@@ -1178,12 +1178,12 @@ loop4_row:
 	CMPQ    R14, $0x01
 	JLT     loop4_end
 	MOVWLZX -2(R13)(R14*2), R15
-	MOVW    R15, 14(SP)(R14*2)
+	MOVW    R15, -2(SP)(R14*2)
 	SUBQ    $0x01, R14
 	JMP     loop4_row
 
 loop4_end:
-	VPMOVZXWD    16(SP), Y2
+	VPMOVZXWD    (SP), Y2
 	VPSLLD       $0x10, Y2, Y2
 	VMASKMOVPS   (BX)(R11*4), Y0, Y3
 	VSUBPS       Y3, Y2, Y2
@@ -1203,13 +1203,13 @@ loop4_end:
 	VPSRLD       $0x10, Y3, Y3
 	VPACKUSDW    Y3, Y3, Y3
 	VPERMQ       $0x08, Y3, Y3
-	VMOVDQU      X3, 32(SP)
+	VMOVDQU      X3, (SP)
 	LEAQ         (AX)(R11*2), R11
 
 loop5_row:
 	CMPQ    R12, $0x01
 	JLT     loop5_end
-	MOVWLZX 30(SP)(R12*2), R13
+	MOVWLZX -2(SP)(R12*2), R13
 	MOVW    R13, -2(R11)(R12*2)
 	SUBQ    $0x01, R12
 	JMP     loop5_row

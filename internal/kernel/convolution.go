@@ -31,8 +31,8 @@ func (s ConvShape) patches(u *productUnit, x Array) source {
 }
 
 // ConvForward sets y to the convolution of x with w: patches(x)·wᵀ, whose rows are gathered block by block and never
-// exist as a whole (implicit GEMM; Chetlur et al. 2014). In float32, kernels of 3×3 with stride 1 on many channels take
-// Winograd's algorithm (winograd.go) instead, here and in the gradients.
+// exist as a whole (implicit GEMM; Chetlur et al. 2014). Kernels of 3×3 with stride 1 on many channels take Winograd's
+// algorithm (winograd.go) instead, here and in the gradients; for bf16 only where families do not multiply that faster still.
 func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
 	y, x, w = y.Slice(0, s.outputs()*s.Filters), x.Slice(0, s.inputs()*s.Channels), w[:s.Filters*s.patch()]
 	weights := Operand{Data: F32(w), RowStride: 1, ColStride: s.patch()}
@@ -40,11 +40,11 @@ func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
 		e.MatMul(Product{M: s.inputs(), N: s.Filters, K: s.Channels, A: rowsOf(x, s.Channels), B: weights, C: y, CStride: s.Filters})
 		return
 	}
-	u := e.unitOf(y, x)
-	if !u.isPairs && s.winograd() {
+	if e.byWinograd(s, x, y) {
 		e.winogradForward(s, y, x, w)
 		return
 	}
+	u := e.unitOf(y, x)
 	e.strips(stripProduct{
 		unit: u, m: s.outputs(), n: s.Filters, k: s.patch(), a: s.patches(u, x), b: source{matrix: weights, k: s.patch()},
 		c: y, cStride: s.Filters,
@@ -54,11 +54,11 @@ func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
 // ConvBackwardWeights sets dw to the gradient of ConvForward with respect to w: dyᵀ·patches(x).
 func (e *Engine) ConvBackwardWeights(s ConvShape, dw []float32, dy, x Array) {
 	dw, dy, x = dw[:s.Filters*s.patch()], dy.Slice(0, s.outputs()*s.Filters), x.Slice(0, s.inputs()*s.Channels)
-	u := e.unitOf(dy, x)
-	if !u.isPairs && s.winograd() {
+	if e.byWinograd(s, x, dy) {
 		e.winogradBackwardWeights(s, dw, dy, x)
 		return
 	}
+	u := e.unitOf(dy, x)
 	b := u.rightSource(rowsOf(x, s.Channels), s.Channels, s.outputs())
 	if !s.pointwise() {
 		b = s.patches(u, x)
@@ -82,7 +82,7 @@ func (e *Engine) ConvBackwardInput(s ConvShape, dx, dy Array, w []float32) {
 		e.MatMul(Product{M: s.inputs(), N: s.Channels, K: s.Filters, A: rowsOf(dy, s.Filters), B: rowMajor(w, s.Channels), C: dx, CStride: s.Channels})
 		return
 	}
-	if !e.unitOf(dx, dy).isPairs && s.winograd() {
+	if e.byWinograd(s, dx, dy) {
 		e.winogradBackwardInput(s, dx, dy, w)
 		return
 	}

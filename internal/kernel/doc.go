@@ -10,7 +10,7 @@
 // weights, is packed once and every task computes a strip of rows of C, reading A where it lies. Grids (grid.go), for
 // gradients of weights: tasks compute blocks of C, and parts of the long sum where blocks are too few. A convolution is
 // a product with the patches of its input (window.go), gathered block by block into a worker's scratch,
-// or, for 3×3 kernels in float32, many small products at the points of Winograd's algorithm (winograd.go).
+// or, for most 3×3 kernels, many small products of float32 at the points of Winograd's algorithm (winograd.go).
 //
 // # Storage
 //

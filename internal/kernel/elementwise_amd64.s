@@ -167,7 +167,7 @@ loop1_done:
 
 // func addBFloat16AVX2(dst []BFloat16, a []BFloat16, b []BFloat16)
 // Requires: AVX, AVX2
-TEXT ·addBFloat16AVX2(SB), NOSPLIT, $48-72
+TEXT ·addBFloat16AVX2(SB), NOSPLIT, $16-72
 	MOVQ dst_len+8(FP), AX
 	MOVQ dst_base+0(FP), CX
 	MOVQ a_base+24(FP), DX
@@ -222,7 +222,7 @@ loop2_end:
 	VPMOVZXWD (SP), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VXORPS    Y1, Y1, Y1
-	VMOVDQU   X1, 16(SP)
+	VMOVDQU   X1, (SP)
 	LEAQ      (BX)(SI*2), DX
 	MOVQ      AX, BX
 
@@ -230,12 +230,12 @@ loop3_row:
 	CMPQ    BX, $0x01
 	JLT     loop3_end
 	MOVWLZX -2(DX)(BX*2), DI
-	MOVW    DI, 14(SP)(BX*2)
+	MOVW    DI, -2(SP)(BX*2)
 	SUBQ    $0x01, BX
 	JMP     loop3_row
 
 loop3_end:
-	VPMOVZXWD 16(SP), Y1
+	VPMOVZXWD (SP), Y1
 	VPSLLD    $0x10, Y1, Y1
 	VADDPS    Y1, Y0, Y0
 	VCMPPS    $0x03, Y0, Y0, Y1
@@ -248,13 +248,13 @@ loop3_end:
 	VPSRLD    $0x10, Y3, Y3
 	VPACKUSDW Y3, Y3, Y3
 	VPERMQ    $0x08, Y3, Y3
-	VMOVDQU   X3, 32(SP)
+	VMOVDQU   X3, (SP)
 	LEAQ      (CX)(SI*2), CX
 
 loop4_row:
 	CMPQ    AX, $0x01
 	JLT     loop4_end
-	MOVWLZX 30(SP)(AX*2), DX
+	MOVWLZX -2(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
 	SUBQ    $0x01, AX
 	JMP     loop4_row
@@ -320,7 +320,7 @@ GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 
 // func scaleBFloat16AVX2(dst []BFloat16, a []BFloat16, factor float32)
 // Requires: AVX, AVX2
-TEXT ·scaleBFloat16AVX2(SB), NOSPLIT, $32-52
+TEXT ·scaleBFloat16AVX2(SB), NOSPLIT, $16-52
 	MOVQ         dst_len+8(FP), AX
 	MOVQ         dst_base+0(FP), CX
 	MOVQ         a_base+24(FP), DX
@@ -383,13 +383,13 @@ loop2_end:
 	VPSRLD    $0x10, Y3, Y3
 	VPACKUSDW Y3, Y3, Y3
 	VPERMQ    $0x08, Y3, Y3
-	VMOVDQU   X3, 16(SP)
+	VMOVDQU   X3, (SP)
 	LEAQ      (CX)(BX*2), CX
 
 loop3_row:
 	CMPQ    AX, $0x01
 	JLT     loop3_end
-	MOVWLZX 14(SP)(AX*2), DX
+	MOVWLZX -2(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
 	SUBQ    $0x01, AX
 	JMP     loop3_row
@@ -401,7 +401,7 @@ loop1_done:
 
 // func reluBFloat16AVX2(y []BFloat16, x []BFloat16)
 // Requires: AVX, AVX2
-TEXT ·reluBFloat16AVX2(SB), NOSPLIT, $32-48
+TEXT ·reluBFloat16AVX2(SB), NOSPLIT, $16-48
 	MOVQ   y_len+8(FP), AX
 	MOVQ   y_base+0(FP), CX
 	MOVQ   x_base+24(FP), DX
@@ -464,13 +464,13 @@ loop2_end:
 	VPSRLD    $0x10, Y3, Y3
 	VPACKUSDW Y3, Y3, Y3
 	VPERMQ    $0x08, Y3, Y3
-	VMOVDQU   X3, 16(SP)
+	VMOVDQU   X3, (SP)
 	LEAQ      (CX)(BX*2), CX
 
 loop3_row:
 	CMPQ    AX, $0x01
 	JLT     loop3_end
-	MOVWLZX 14(SP)(AX*2), DX
+	MOVWLZX -2(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
 	SUBQ    $0x01, AX
 	JMP     loop3_row
@@ -482,7 +482,7 @@ loop1_done:
 
 // func reluBackwardBFloat16AVX2(dx []BFloat16, dy []BFloat16, y []BFloat16)
 // Requires: AVX, AVX2
-TEXT ·reluBackwardBFloat16AVX2(SB), NOSPLIT, $48-72
+TEXT ·reluBackwardBFloat16AVX2(SB), NOSPLIT, $16-72
 	MOVQ   dx_len+8(FP), AX
 	MOVQ   dx_base+0(FP), CX
 	MOVQ   dy_base+24(FP), DX
@@ -539,7 +539,7 @@ loop2_end:
 	VPMOVZXWD (SP), Y1
 	VPSLLD    $0x10, Y1, Y1
 	VXORPS    Y2, Y2, Y2
-	VMOVDQU   X2, 16(SP)
+	VMOVDQU   X2, (SP)
 	LEAQ      (BX)(SI*2), DX
 	MOVQ      AX, BX
 
@@ -547,12 +547,12 @@ loop3_row:
 	CMPQ    BX, $0x01
 	JLT     loop3_end
 	MOVWLZX -2(DX)(BX*2), DI
-	MOVW    DI, 14(SP)(BX*2)
+	MOVW    DI, -2(SP)(BX*2)
 	SUBQ    $0x01, BX
 	JMP     loop3_row
 
 loop3_end:
-	VPMOVZXWD 16(SP), Y2
+	VPMOVZXWD (SP), Y2
 	VPSLLD    $0x10, Y2, Y2
 	VCMPPS    $0x1e, Y0, Y2, Y0
 	VANDPS    Y1, Y0, Y1
@@ -566,13 +566,13 @@ loop3_end:
 	VPSRLD    $0x10, Y3, Y3
 	VPACKUSDW Y3, Y3, Y3
 	VPERMQ    $0x08, Y3, Y3
-	VMOVDQU   X3, 32(SP)
+	VMOVDQU   X3, (SP)
 	LEAQ      (CX)(SI*2), CX
 
 loop4_row:
 	CMPQ    AX, $0x01
 	JLT     loop4_end
-	MOVWLZX 30(SP)(AX*2), DX
+	MOVWLZX -2(SP)(AX*2), DX
 	MOVW    DX, -2(CX)(AX*2)
 	SUBQ    $0x01, AX
 	JMP     loop4_row

@@ -316,7 +316,7 @@ loop1_end:
 
 // func layerNormBFloat16AVX2(y []BFloat16, mean []float32, rstd []float32, x []BFloat16, gamma []float32, beta []float32, rows int, cols int, eps float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·layerNormBFloat16AVX2(SB), NOSPLIT, $192-164
+TEXT ·layerNormBFloat16AVX2(SB), NOSPLIT, $16-164
 	MOVQ y_base+0(FP), AX
 	MOVQ mean_base+24(FP), CX
 	MOVQ rstd_base+48(FP), DX
@@ -396,19 +396,19 @@ loop4_tail:
 	VMOVDQU (R14)(R13*4), Y4
 	NEGQ    R13
 	VXORPS  Y4, Y4, Y4
-	VMOVDQU X4, 16(SP)
+	VMOVDQU X4, (SP)
 	LEAQ    (R10)(R12*2), R12
 
 loop5_row:
 	CMPQ    R13, $0x01
 	JLT     loop5_end
 	MOVWLZX -2(R12)(R13*2), R14
-	MOVW    R14, 14(SP)(R13*2)
+	MOVW    R14, -2(SP)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop5_row
 
 loop5_end:
-	VPMOVZXWD 16(SP), Y4
+	VPMOVZXWD (SP), Y4
 	VPSLLD    $0x10, Y4, Y4
 	VADDPS    Y4, Y1, Y1
 
@@ -462,7 +462,7 @@ loop6_tail:
 	VMOVDQU (R14)(R13*4), Y4
 	NEGQ    R13
 	VXORPS  Y5, Y5, Y5
-	VMOVDQU X5, 32(SP)
+	VMOVDQU X5, (SP)
 	LEAQ    (BX)(R12*2), R14
 	MOVQ    R13, R15
 
@@ -470,30 +470,30 @@ loop7_row:
 	CMPQ    R15, $0x01
 	JLT     loop7_end
 	MOVWLZX -2(R14)(R15*2), BP
-	MOVW    BP, 30(SP)(R15*2)
+	MOVW    BP, -2(SP)(R15*2)
 	SUBQ    $0x01, R15
 	JMP     loop7_row
 
 loop7_end:
-	VPMOVZXWD   32(SP), Y5
+	VPMOVZXWD   (SP), Y5
 	VPSLLD      $0x10, Y5, Y5
 	VSUBPS      Y0, Y5, Y5
 	VANDPS      Y5, Y4, Y5
 	VFMADD231PS Y5, Y5, Y2
 	VXORPS      Y5, Y5, Y5
-	VMOVDQU     X5, 48(SP)
+	VMOVDQU     X5, (SP)
 	LEAQ        (R10)(R12*2), R12
 
 loop8_row:
 	CMPQ    R13, $0x01
 	JLT     loop8_end
 	MOVWLZX -2(R12)(R13*2), R14
-	MOVW    R14, 46(SP)(R13*2)
+	MOVW    R14, -2(SP)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop8_row
 
 loop8_end:
-	VPMOVZXWD   48(SP), Y5
+	VPMOVZXWD   (SP), Y5
 	VPSLLD      $0x10, Y5, Y5
 	VSUBPS      Y1, Y5, Y5
 	VANDPS      Y5, Y4, Y5
@@ -569,7 +569,7 @@ loop9_tail:
 	VMOVDQU (R14)(R13*4), Y4
 	NEGQ    R13
 	VXORPS  Y5, Y5, Y5
-	VMOVDQU X5, 64(SP)
+	VMOVDQU X5, (SP)
 	LEAQ    (BX)(R12*2), R14
 	MOVQ    R13, R15
 
@@ -577,12 +577,12 @@ loop10_row:
 	CMPQ    R15, $0x01
 	JLT     loop10_end
 	MOVWLZX -2(R14)(R15*2), BP
-	MOVW    BP, 62(SP)(R15*2)
+	MOVW    BP, -2(SP)(R15*2)
 	SUBQ    $0x01, R15
 	JMP     loop10_row
 
 loop10_end:
-	VPMOVZXWD   64(SP), Y5
+	VPMOVZXWD   (SP), Y5
 	VPSLLD      $0x10, Y5, Y5
 	VSUBPS      Y0, Y5, Y5
 	VMULPS      Y2, Y5, Y5
@@ -599,13 +599,13 @@ loop10_end:
 	VPSRLD      $0x10, Y4, Y4
 	VPACKUSDW   Y4, Y4, Y4
 	VPERMQ      $0x08, Y4, Y4
-	VMOVDQU     X4, 80(SP)
+	VMOVDQU     X4, (SP)
 	LEAQ        (AX)(R12*2), R12
 
 loop11_row:
 	CMPQ    R13, $0x01
 	JLT     loop11_end
-	MOVWLZX 78(SP)(R13*2), R14
+	MOVWLZX -2(SP)(R13*2), R14
 	MOVW    R14, -2(R12)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop11_row
@@ -649,7 +649,7 @@ loop12_tail:
 	VMOVDQU (R14)(R13*4), Y0
 	NEGQ    R13
 	VXORPS  Y2, Y2, Y2
-	VMOVDQU X2, 96(SP)
+	VMOVDQU X2, (SP)
 	LEAQ    (R10)(R12*2), R10
 	MOVQ    R13, R14
 
@@ -657,12 +657,12 @@ loop13_row:
 	CMPQ    R14, $0x01
 	JLT     loop13_end
 	MOVWLZX -2(R10)(R14*2), R15
-	MOVW    R15, 94(SP)(R14*2)
+	MOVW    R15, -2(SP)(R14*2)
 	SUBQ    $0x01, R14
 	JMP     loop13_row
 
 loop13_end:
-	VPMOVZXWD   96(SP), Y2
+	VPMOVZXWD   (SP), Y2
 	VPSLLD      $0x10, Y2, Y2
 	VSUBPS      Y1, Y2, Y2
 	VMULPS      Y3, Y2, Y2
@@ -679,14 +679,14 @@ loop13_end:
 	VPSRLD      $0x10, Y3, Y3
 	VPACKUSDW   Y3, Y3, Y3
 	VPERMQ      $0x08, Y3, Y3
-	VMOVDQU     X3, 112(SP)
+	VMOVDQU     X3, (SP)
 	LEAQ        (R11)(R12*2), R10
 	MOVQ        R13, R11
 
 loop14_row:
 	CMPQ    R11, $0x01
 	JLT     loop14_end
-	MOVWLZX 110(SP)(R11*2), R12
+	MOVWLZX -2(SP)(R11*2), R12
 	MOVW    R12, -2(R10)(R11*2)
 	SUBQ    $0x01, R11
 	JMP     loop14_row
@@ -732,19 +732,19 @@ loop16_tail:
 	VMOVDQU (R12)(R11*4), Y2
 	NEGQ    R11
 	VXORPS  Y2, Y2, Y2
-	VMOVDQU X2, 128(SP)
+	VMOVDQU X2, (SP)
 	LEAQ    (BX)(R10*2), R10
 
 loop17_row:
 	CMPQ    R11, $0x01
 	JLT     loop17_end
 	MOVWLZX -2(R10)(R11*2), R12
-	MOVW    R12, 126(SP)(R11*2)
+	MOVW    R12, -2(SP)(R11*2)
 	SUBQ    $0x01, R11
 	JMP     loop17_row
 
 loop17_end:
-	VPMOVZXWD 128(SP), Y2
+	VPMOVZXWD (SP), Y2
 	VPSLLD    $0x10, Y2, Y2
 	VADDPS    Y2, Y0, Y0
 
@@ -783,19 +783,19 @@ loop18_tail:
 	VMOVDQU (R12)(R11*4), Y2
 	NEGQ    R11
 	VXORPS  Y3, Y3, Y3
-	VMOVDQU X3, 144(SP)
+	VMOVDQU X3, (SP)
 	LEAQ    (BX)(R10*2), R10
 
 loop19_row:
 	CMPQ    R11, $0x01
 	JLT     loop19_end
 	MOVWLZX -2(R10)(R11*2), R12
-	MOVW    R12, 142(SP)(R11*2)
+	MOVW    R12, -2(SP)(R11*2)
 	SUBQ    $0x01, R11
 	JMP     loop19_row
 
 loop19_end:
-	VPMOVZXWD   144(SP), Y3
+	VPMOVZXWD   (SP), Y3
 	VPSLLD      $0x10, Y3, Y3
 	VSUBPS      Y0, Y3, Y3
 	VANDPS      Y3, Y2, Y3
@@ -855,7 +855,7 @@ loop20_tail:
 	VMOVDQU (R12)(R11*4), Y2
 	NEGQ    R11
 	VXORPS  Y3, Y3, Y3
-	VMOVDQU X3, 160(SP)
+	VMOVDQU X3, (SP)
 	LEAQ    (BX)(R10*2), R12
 	MOVQ    R11, R13
 
@@ -863,12 +863,12 @@ loop21_row:
 	CMPQ    R13, $0x01
 	JLT     loop21_end
 	MOVWLZX -2(R12)(R13*2), R14
-	MOVW    R14, 158(SP)(R13*2)
+	MOVW    R14, -2(SP)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop21_row
 
 loop21_end:
-	VPMOVZXWD   160(SP), Y3
+	VPMOVZXWD   (SP), Y3
 	VPSLLD      $0x10, Y3, Y3
 	VSUBPS      Y0, Y3, Y3
 	VMULPS      Y1, Y3, Y3
@@ -885,13 +885,13 @@ loop21_end:
 	VPSRLD      $0x10, Y2, Y2
 	VPACKUSDW   Y2, Y2, Y2
 	VPERMQ      $0x08, Y2, Y2
-	VMOVDQU     X2, 176(SP)
+	VMOVDQU     X2, (SP)
 	LEAQ        (AX)(R10*2), R10
 
 loop22_row:
 	CMPQ    R11, $0x01
 	JLT     loop22_end
-	MOVWLZX 174(SP)(R11*2), R12
+	MOVWLZX -2(SP)(R11*2), R12
 	MOVW    R12, -2(R10)(R11*2)
 	SUBQ    $0x01, R11
 	JMP     loop22_row
@@ -965,7 +965,7 @@ GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 
 // func layerNormBackwardBFloat16AVX2(dx []BFloat16, dgamma []float32, dbeta []float32, dy []BFloat16, x []BFloat16, gamma []float32, mean []float32, rstd []float32, rows int, cols int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·layerNormBackwardBFloat16AVX2(SB), NOSPLIT, $80-208
+TEXT ·layerNormBackwardBFloat16AVX2(SB), NOSPLIT, $16-208
 	MOVQ dx_base+0(FP), AX
 	MOVQ dgamma_base+24(FP), CX
 	MOVQ dbeta_base+48(FP), DX
@@ -1035,19 +1035,19 @@ loop3_end:
 	VPMOVZXWD (SP), Y5
 	VPSLLD    $0x10, Y5, Y5
 	VXORPS    Y6, Y6, Y6
-	VMOVDQU   X6, 16(SP)
+	VMOVDQU   X6, (SP)
 	LEAQ      (BX)(R12*2), R14
 
 loop4_row:
 	CMPQ    R13, $0x01
 	JLT     loop4_end
 	MOVWLZX -2(R14)(R13*2), R15
-	MOVW    R15, 14(SP)(R13*2)
+	MOVW    R15, -2(SP)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop4_row
 
 loop4_end:
-	VPMOVZXWD   16(SP), Y6
+	VPMOVZXWD   (SP), Y6
 	VPSLLD      $0x10, Y6, Y6
 	VMASKMOVPS  (DI)(R12*4), Y4, Y7
 	VSUBPS      Y0, Y5, Y5
@@ -1123,7 +1123,7 @@ loop5_tail:
 	VMOVDQU (R14)(R13*4), Y4
 	NEGQ    R13
 	VXORPS  Y5, Y5, Y5
-	VMOVDQU X5, 32(SP)
+	VMOVDQU X5, (SP)
 	LEAQ    (SI)(R12*2), R14
 	MOVQ    R13, R15
 
@@ -1131,15 +1131,15 @@ loop6_row:
 	CMPQ    R15, $0x01
 	JLT     loop6_end
 	MOVWLZX -2(R14)(R15*2), BP
-	MOVW    BP, 30(SP)(R15*2)
+	MOVW    BP, -2(SP)(R15*2)
 	SUBQ    $0x01, R15
 	JMP     loop6_row
 
 loop6_end:
-	VPMOVZXWD 32(SP), Y5
+	VPMOVZXWD (SP), Y5
 	VPSLLD    $0x10, Y5, Y5
 	VXORPS    Y6, Y6, Y6
-	VMOVDQU   X6, 48(SP)
+	VMOVDQU   X6, (SP)
 	LEAQ      (BX)(R12*2), R14
 	MOVQ      R13, R15
 
@@ -1147,12 +1147,12 @@ loop7_row:
 	CMPQ    R15, $0x01
 	JLT     loop7_end
 	MOVWLZX -2(R14)(R15*2), BP
-	MOVW    BP, 46(SP)(R15*2)
+	MOVW    BP, -2(SP)(R15*2)
 	SUBQ    $0x01, R15
 	JMP     loop7_row
 
 loop7_end:
-	VPMOVZXWD    48(SP), Y6
+	VPMOVZXWD    (SP), Y6
 	VPSLLD       $0x10, Y6, Y6
 	VSUBPS       Y0, Y5, Y5
 	VMULPS       Y1, Y5, Y5
@@ -1170,13 +1170,13 @@ loop7_end:
 	VPSRLD       $0x10, Y2, Y2
 	VPACKUSDW    Y2, Y2, Y2
 	VPERMQ       $0x08, Y2, Y2
-	VMOVDQU      X2, 64(SP)
+	VMOVDQU      X2, (SP)
 	LEAQ         (AX)(R12*2), R12
 
 loop8_row:
 	CMPQ    R13, $0x01
 	JLT     loop8_end
-	MOVWLZX 62(SP)(R13*2), R14
+	MOVWLZX -2(SP)(R13*2), R14
 	MOVW    R14, -2(R12)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop8_row

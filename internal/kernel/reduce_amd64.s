@@ -405,7 +405,7 @@ loop2_end:
 
 // func columnSumsBFloat16AVX2(sums []float32, x []BFloat16, rows int, cols int)
 // Requires: AVX, AVX2
-TEXT ·columnSumsBFloat16AVX2(SB), NOSPLIT, $80-64
+TEXT ·columnSumsBFloat16AVX2(SB), NOSPLIT, $16-64
 	MOVQ   sums_base+0(FP), AX
 	MOVQ   rows+48(FP), CX
 	MOVQ   cols+56(FP), DX
@@ -491,7 +491,7 @@ loop4_end:
 	VPMOVZXWD (SP), Y1
 	VPSLLD    $0x10, Y1, Y1
 	VXORPS    Y2, Y2, Y2
-	VMOVDQU   X2, 16(SP)
+	VMOVDQU   X2, (SP)
 	LEAQ      (DI)(R10*2), R12
 	MOVQ      R11, R13
 
@@ -499,16 +499,16 @@ loop5_row:
 	CMPQ    R13, $0x01
 	JLT     loop5_end
 	MOVWLZX -2(R12)(R13*2), R14
-	MOVW    R14, 14(SP)(R13*2)
+	MOVW    R14, -2(SP)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop5_row
 
 loop5_end:
-	VPMOVZXWD  16(SP), Y2
+	VPMOVZXWD  (SP), Y2
 	VPSLLD     $0x10, Y2, Y2
 	VMASKMOVPS (AX)(R10*4), Y0, Y3
 	VXORPS     Y4, Y4, Y4
-	VMOVDQU    X4, 32(SP)
+	VMOVDQU    X4, (SP)
 	LEAQ       (SI)(R10*2), R12
 	MOVQ       R11, R13
 
@@ -516,28 +516,28 @@ loop6_row:
 	CMPQ    R13, $0x01
 	JLT     loop6_end
 	MOVWLZX -2(R12)(R13*2), R14
-	MOVW    R14, 30(SP)(R13*2)
+	MOVW    R14, -2(SP)(R13*2)
 	SUBQ    $0x01, R13
 	JMP     loop6_row
 
 loop6_end:
-	VPMOVZXWD 32(SP), Y4
+	VPMOVZXWD (SP), Y4
 	VPSLLD    $0x10, Y4, Y4
 	VADDPS    Y4, Y1, Y1
 	VXORPS    Y4, Y4, Y4
-	VMOVDQU   X4, 48(SP)
+	VMOVDQU   X4, (SP)
 	LEAQ      (R8)(R10*2), R12
 
 loop7_row:
 	CMPQ    R11, $0x01
 	JLT     loop7_end
 	MOVWLZX -2(R12)(R11*2), R13
-	MOVW    R13, 46(SP)(R11*2)
+	MOVW    R13, -2(SP)(R11*2)
 	SUBQ    $0x01, R11
 	JMP     loop7_row
 
 loop7_end:
-	VPMOVZXWD  48(SP), Y4
+	VPMOVZXWD  (SP), Y4
 	VPSLLD     $0x10, Y4, Y4
 	VADDPS     Y4, Y2, Y2
 	VADDPS     Y1, Y2, Y2
@@ -581,19 +581,19 @@ loop9_tail:
 	NEGQ       DI
 	VMASKMOVPS (AX)(SI*4), Y0, Y1
 	VXORPS     Y2, Y2, Y2
-	VMOVDQU    X2, 64(SP)
+	VMOVDQU    X2, (SP)
 	LEAQ       (BX)(SI*2), R8
 
 loop10_row:
 	CMPQ    DI, $0x01
 	JLT     loop10_end
 	MOVWLZX -2(R8)(DI*2), R9
-	MOVW    R9, 62(SP)(DI*2)
+	MOVW    R9, -2(SP)(DI*2)
 	SUBQ    $0x01, DI
 	JMP     loop10_row
 
 loop10_end:
-	VPMOVZXWD  64(SP), Y2
+	VPMOVZXWD  (SP), Y2
 	VPSLLD     $0x10, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (AX)(SI*4)

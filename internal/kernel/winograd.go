@@ -1,9 +1,8 @@
 package kernel
 
-// Winograd's algorithm F(4×4, 3×3) (Lavin & Gray 2016) for float32 convolutions with 3×3 kernels, stride 1 and a border of
-// one. It computes y in tiles of 4×4 positions from tiles of 6×6 positions of x, both seen as the values of polynomials
-// at the points 0, ±1, ±2 and ∞ of each direction: there a convolution is a product, so that 36 multiplications do the
-// work of 144.
+// Winograd's algorithm F(4×4, 3×3) (Lavin & Gray 2016) for convolutions with 3×3 kernels, stride 1 and a border of one. It computes
+// y in tiles of 4×4 positions from tiles of 6×6 positions of x, both seen as the values of polynomials at the points 0,
+// ±1, ±2 and ∞ of each direction: there a convolution is a product, so that 36 multiplications do the work of 144.
 //
 //	y = Aᵀ[(G·w·Gᵀ) ⊙ (Bᵀ·x·B)]A,  summed over channels before A;  dw = Gᵀ[(A·dy·Aᵀ) ⊙ (Bᵀ·x·B)]G,  summed over tiles
 //
@@ -17,6 +16,9 @@ package kernel
 // distribution 1.7e-6 to 2.2e-6 of the norm of y and dx and 0.9e-6 to 1.4e-6 of that of dw, with 64 to 512 channels, where
 // direct sums are off by 3.5e-7 (TestWinogradErrors). Which other pictures
 // are in the batch changes no bit of a picture's y and dx.
+//
+// Maps may be bf16: transforms widen them as they load and round as they store, and all between is float32, so that
+// results are those of float32 maps with the same numbers, rounded once. Weights and dw are always float32.
 const (
 	tileSide = 4     // of a tile of y
 	points   = 6 * 6 // of a tile in its transformed form
@@ -34,13 +36,35 @@ const (
 	// and dw; direct sums 200 to 215): 32×32×64 540, 550, 450; 16×16×128 645, 645, 550; 8×8×256 670, 670, 565; 4×4×512 575,
 	// 540, 570; 5×5×256 280, 280, 240; 2×2×512 110, 105, 170; with 16 tiles of 512 channels 197, 169, 470.
 	winogradLeast, winogradLeastTiles, winogradCover = 32, 16, 3
+	// pairsLeast is the least number of positions of a map for which it beats VDPBF16PS; also, maps have to fill three
+	// quarters of their tiles. Measured on two cores of Zen 4, in GFLOP/s (direct sums of bf16 350 to 430; y, dx and
+	// dw): 32×32×64 570, 570, 530; 16×16×128 690, 685, 595; 8×8×256 690, 685, 535; 4×4×512 500, 580, 555. In percent of
+	// direct sums: 32×32×32 125, 114, 163; 7×7×512 95, 102, 137; 6×6×256 68, 84, 87; 9×9×128 83, 81, 81; with 1024
+	// positions of 4×4×512 92, 89, 128, of 8×8×256 89, 85, 141; with 1568 of 7×7×512 83, 91, 100.
+	pairsLeast = 2048
 )
 
-// winograd reports whether float32 convolutions of this shape are computed by Winograd's algorithm.
+// winograd reports whether convolutions of this shape are computed by Winograd's algorithm.
 func (s ConvShape) winograd() bool {
 	m := tiledMap{images: s.Images, height: s.Height, width: s.Width}
 	return s.Kernel == 3 && s.Stride == 1 && s.Pad == 1 && min(s.Channels, s.Filters) >= winogradLeast && m.tiles() >= winogradLeastTiles &&
 		winogradCover*s.inputs() >= m.tiles()*tileSide*tileSide
+}
+
+// worthwhile reports whether it beats direct sums by VDPBF16PS as well, which do twice the work of those in float32.
+func (s ConvShape) worthwhile() bool {
+	m := tiledMap{images: s.Images, height: s.Height, width: s.Width}
+	return s.inputs() >= pairsLeast && 4*s.inputs() >= 3*m.tiles()*tileSide*tileSide
+}
+
+// byWinograd reports whether a convolution of these maps is computed by Winograd's algorithm. Where families multiply
+// bf16 no faster than float32, the storage does not matter; the tiles of AMX do 14 times the work of FMA, which leaves it
+// no shape.
+func (e *Engine) byWinograd(s ConvShape, x, y Array) bool {
+	if !x.Half() && !y.Half() || !e.family.MultipliesBFloat16() {
+		return s.winograd()
+	}
+	return e.family != AMX && s.winograd() && s.worthwhile()
 }
 
 // winogradUnit is what Winograd's algorithm keeps on a productUnit.
@@ -55,16 +79,16 @@ func newWinogradUnit(f Family, workers int) winogradUnit {
 
 // winogradScratch is one worker's blocks in their transformed form, and the places of one tile.
 type winogradScratch struct {
-	places                        [points]*float32
+	places                        [points]place
 	input, gradient, sums, turned []float32
 	outside                       []float32 // takes what lies beyond the edges of y
 }
 
 // tile and kernel are the places of a tile of y and of the weights of a kernel.
-func (s *winogradScratch) tile() *[tileSide * tileSide]*float32 {
-	return (*[tileSide * tileSide]*float32)(s.places[:])
+func (s *winogradScratch) tile() *[tileSide * tileSide]place {
+	return (*[tileSide * tileSide]place)(s.places[:])
 }
-func (s *winogradScratch) kernel() *[9]*float32 { return (*[9]*float32)(s.places[:]) }
+func (s *winogradScratch) kernel() *[9]place { return (*[9]place)(s.places[:]) }
 
 // pointStride is the distance between two points of a block of n numbers: an odd number of cache lines, so that the 36
 // lines that a transform writes lie in different sets of the caches.
@@ -81,22 +105,30 @@ func spread(block []float32, from, stride, n int) []float32 {
 // tiledMap is an NHWC map that is read or written tile by tile. Tiles may reach beyond the lower and right edges.
 type tiledMap struct {
 	images, height, width, channels int
-	data                            []float32
+	data                            Array
 }
 
 func (s ConvShape) inputMap(x Array) tiledMap {
-	return tiledMap{s.Images, s.Height, s.Width, s.Channels, x.Float32()}
+	return tiledMap{s.Images, s.Height, s.Width, s.Channels, x}
 }
 
 func (s ConvShape) outputMap(y Array) tiledMap {
-	return tiledMap{s.Images, s.OutHeight(), s.OutWidth(), s.Filters, y.Float32()}
+	return tiledMap{s.Images, s.OutHeight(), s.OutWidth(), s.Filters, y}
 }
 
 func (m *tiledMap) tiles() int { return m.images * cut(m.height, tileSide) * cut(m.width, tileSide) }
 
 // find sets places to one channel of the side×side positions that begin margin above and left of a tile, and to outside
 // for positions beyond the map.
-func (m *tiledMap) find(places []*float32, tile, side, margin, channel int, outside *float32) {
+func (m *tiledMap) find(places []place, tile, side, margin, channel int, outside *float32) {
+	if m.data.Half() {
+		find(m, m.data.bf16, places, tile, side, margin, channel, place(outside))
+	} else {
+		find(m, m.data.f32, places, tile, side, margin, channel, place(outside))
+	}
+}
+
+func find[T storage](m *tiledMap, data []T, places []place, tile, side, margin, channel int, outside place) {
 	down, across := cut(m.height, tileSide), cut(m.width, tileSide)
 	image, top, left := tile/across/down, tile/across%down*tileSide-margin, tile%across*tileSide-margin
 	for row := range side {
@@ -104,7 +136,7 @@ func (m *tiledMap) find(places []*float32, tile, side, margin, channel int, outs
 		y, at := top+row, ((image*m.height+top+row)*m.width+left)*m.channels+channel
 		for col := range line {
 			if line[col] = outside; uint(y) < uint(m.height) && uint(left+col) < uint(m.width) {
-				line[col] = &m.data[at]
+				line[col] = place(&data[at])
 			}
 			at += m.channels
 		}
@@ -191,7 +223,7 @@ func (p *winogradProduct) panel(own *winogradScratch, dst []float32, kFrom, kTo,
 	for t := range taps {
 		tap := own.turned[t*size:][:size]
 		u.transpose(tap, u.cols, p.w[(from*len(taps)+t)*p.x.channels+kFrom:], len(taps)*p.x.channels, to-from, kTo-kFrom)
-		taps[t] = &tap[0]
+		taps[t] = place(&tap[0])
 	}
 	u.winograd.weights(spread(dst, 0, p.weightStride, size), p.weightStride, taps, size)
 }
@@ -201,7 +233,7 @@ func (p *winogradProduct) turnedPanel(own *winogradScratch, dst []float32, kFrom
 	u, taps := p.unit, own.kernel()
 	for k := kFrom; k < kTo; k++ {
 		for t := range taps {
-			taps[t] = &p.w[(k*len(taps)+len(taps)-1-t)*p.y.channels+from]
+			taps[t] = place(&p.w[(k*len(taps)+len(taps)-1-t)*p.y.channels+from])
 		}
 		u.winograd.weights(spread(dst, (k-kFrom)*u.cols, p.weightStride, to-from), p.weightStride, taps, to-from)
 	}
@@ -233,18 +265,20 @@ func (j *winogradJob) run(_ *Engine, worker, i, _ int) {
 // transform brings the channels [kFrom, kTo) of the tiles [from, to) of x into the worker's scratch: Bᵀ·x·B.
 func (p *winogradProduct) transform(own *winogradScratch, from, to, kFrom, kTo int) {
 	u, n := p.unit, kTo-kFrom
+	input := u.winograd.of(&p.x).input
 	for t := from; t < to; t++ {
 		p.x.find(own.places[:], t, 6, 1, kFrom, &u.zeros[0])
-		u.winograd.input(spread(own.input, (t-from)*n, p.inputStride, n), p.inputStride, &own.places, n)
+		input(spread(own.input, (t-from)*n, p.inputStride, n), p.inputStride, &own.places, n)
 	}
 }
 
 // finish writes the outputs [first, last) of the tiles [from, to) of y: Aᵀ·sums·A.
 func (p *winogradProduct) finish(own *winogradScratch, from, to, first, last int) {
 	own.outside = grown(own.outside, last-first)
+	output := p.unit.winograd.of(&p.y).output
 	for t := from; t < to; t++ {
 		p.y.find(own.tile()[:], t, tileSide, 0, first, &own.outside[0])
-		p.unit.winograd.output(own.tile(), spread(own.sums, (t-from)*p.sumStride, p.stride, last-first), p.stride, last-first)
+		output(own.tile(), spread(own.sums, (t-from)*p.sumStride, p.stride, last-first), p.stride, last-first)
 	}
 }
 
@@ -314,11 +348,12 @@ func (p *winogradGradient) sum(worker int, own *winogradScratch, g gridBlock) {
 // transform brings a block's channels and filters of the tiles [from, to) into scratch: Bᵀ·x·B and A·dy·Aᵀ.
 func (p *winogradGradient) transform(own *winogradScratch, from, to int, g gridBlock) {
 	u, channels, filters := p.unit, g.colTo-g.colFrom, g.rowTo-g.rowFrom
+	input, gradient := u.winograd.of(&p.x).input, u.winograd.of(&p.dy).gradient
 	for t := from; t < to; t++ {
 		p.x.find(own.places[:], t, 6, 1, g.colFrom, &u.zeros[0])
-		u.winograd.input(spread(own.input, (t-from)*p.sumStride, p.xStride, channels), p.xStride, &own.places, channels)
+		input(spread(own.input, (t-from)*p.sumStride, p.xStride, channels), p.xStride, &own.places, channels)
 		p.dy.find(own.tile()[:], t, tileSide, 0, g.rowFrom, &u.zeros[0])
-		u.winograd.gradient(spread(own.gradient, (t-from)*p.filterStride, p.dyStride, filters), p.dyStride, own.tile(), filters)
+		gradient(spread(own.gradient, (t-from)*p.filterStride, p.dyStride, filters), p.dyStride, own.tile(), filters)
 	}
 }
 
@@ -330,7 +365,7 @@ func (p *winogradGradient) finish(own *winogradScratch, g gridBlock) {
 	}
 	for f := g.rowFrom; f < g.rowTo; f++ {
 		for t := range taps {
-			taps[t] = &dw[(f*len(taps)+t)*p.x.channels+g.colFrom]
+			taps[t] = place(&dw[(f*len(taps)+t)*p.x.channels+g.colFrom])
 		}
 		p.unit.winograd.weightsGradient(taps, spread(own.sums, (f-g.rowFrom)*p.sumStride, p.stride, n), p.stride, n)
 	}

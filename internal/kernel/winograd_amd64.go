@@ -5,31 +5,49 @@
 package kernel
 
 //go:noescape
-func winogradInputAVX2(dst []float32, stride int, places *[36]*float32, n int)
+func winogradInputAVX2(dst []float32, stride int, places *[36]place, n int)
 
 //go:noescape
-func winogradGradientAVX2(dst []float32, stride int, places *[16]*float32, n int)
+func winogradGradientAVX2(dst []float32, stride int, places *[16]place, n int)
 
 //go:noescape
-func winogradWeightsAVX2(dst []float32, stride int, places *[9]*float32, n int)
+func winogradOutputAVX2(places *[16]place, src []float32, stride int, n int)
 
 //go:noescape
-func winogradOutputAVX2(places *[16]*float32, src []float32, stride int, n int)
+func winogradInputBFloat16AVX2(dst []float32, stride int, places *[36]place, n int)
 
 //go:noescape
-func winogradWeightsGradientAVX2(places *[9]*float32, src []float32, stride int, n int)
+func winogradGradientBFloat16AVX2(dst []float32, stride int, places *[16]place, n int)
 
 //go:noescape
-func winogradInputAVX512(dst []float32, stride int, places *[36]*float32, n int)
+func winogradOutputBFloat16AVX2(places *[16]place, src []float32, stride int, n int)
 
 //go:noescape
-func winogradGradientAVX512(dst []float32, stride int, places *[16]*float32, n int)
+func winogradWeightsAVX2(dst []float32, stride int, places *[9]place, n int)
 
 //go:noescape
-func winogradWeightsAVX512(dst []float32, stride int, places *[9]*float32, n int)
+func winogradWeightsGradientAVX2(places *[9]place, src []float32, stride int, n int)
 
 //go:noescape
-func winogradOutputAVX512(places *[16]*float32, src []float32, stride int, n int)
+func winogradInputAVX512(dst []float32, stride int, places *[36]place, n int)
 
 //go:noescape
-func winogradWeightsGradientAVX512(places *[9]*float32, src []float32, stride int, n int)
+func winogradGradientAVX512(dst []float32, stride int, places *[16]place, n int)
+
+//go:noescape
+func winogradOutputAVX512(places *[16]place, src []float32, stride int, n int)
+
+//go:noescape
+func winogradInputBFloat16AVX512(dst []float32, stride int, places *[36]place, n int)
+
+//go:noescape
+func winogradGradientBFloat16AVX512(dst []float32, stride int, places *[16]place, n int)
+
+//go:noescape
+func winogradOutputBFloat16AVX512(places *[16]place, src []float32, stride int, n int)
+
+//go:noescape
+func winogradWeightsAVX512(dst []float32, stride int, places *[9]place, n int)
+
+//go:noescape
+func winogradWeightsGradientAVX512(places *[9]place, src []float32, stride int, n int)

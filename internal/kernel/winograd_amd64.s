@@ -4,7 +4,7 @@
 
 #include "textflag.h"
 
-// func winogradInputAVX2(dst []float32, stride int, places *[36]*float32, n int)
+// func winogradInputAVX2(dst []float32, stride int, places *[36]place, n int)
 // Requires: AVX, FMA3
 TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst_base+0(FP), AX
@@ -889,7 +889,7 @@ DATA tail_masks<>+56(SB)/4, $0x00000000
 DATA tail_masks<>+60(SB)/4, $0x00000000
 GLOBL tail_masks<>(SB), RODATA|NOPTR, $64
 
-// func winogradGradientAVX2(dst []float32, stride int, places *[16]*float32, n int)
+// func winogradGradientAVX2(dst []float32, stride int, places *[16]place, n int)
 // Requires: AVX, FMA3
 TEXT ·winogradGradientAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst_base+0(FP), AX
@@ -1412,7 +1412,4820 @@ DATA all_41000000<>+56(SB)/4, $0x41000000
 DATA all_41000000<>+60(SB)/4, $0x41000000
 GLOBL all_41000000<>(SB), RODATA|NOPTR, $64
 
-// func winogradWeightsAVX2(dst []float32, stride int, places *[9]*float32, n int)
+// func winogradOutputAVX2(places *[16]place, src []float32, stride int, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-48
+	MOVQ src_base+8(FP), AX
+	MOVQ n+40(FP), CX
+	MOVQ places+0(FP), DX
+	MOVQ stride+32(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	ADDQ SI, SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (SI)(SI*4), R8
+	XORQ R9, R9
+	SUBQ $0x08, CX
+	JLT  loop1_tail
+
+loop1_whole:
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Y0
+	VMOVUPS     (R10)(SI*2), Y1
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     (R10)(DI*1), Y1
+	VMOVUPS     (R10)(SI*4), Y2
+	VADDPS      Y2, Y1, Y1
+	VMOVUPS     (R10), Y2
+	VADDPS      Y0, Y2, Y2
+	VADDPS      Y1, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y1, Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y1
+	VMOVUPS     (R10)(SI*2), Y3
+	VADDPS      Y3, Y1, Y1
+	VMOVUPS     (R10)(DI*1), Y3
+	VMOVUPS     (R10)(SI*4), Y4
+	VADDPS      Y4, Y3, Y3
+	VMOVUPS     (R10), Y4
+	VADDPS      Y1, Y4, Y4
+	VADDPS      Y3, Y4, Y4
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y3
+	VMOVUPS     (R10)(SI*2), Y5
+	VADDPS      Y5, Y3, Y3
+	VMOVUPS     (R10)(DI*1), Y5
+	VMOVUPS     (R10)(SI*4), Y6
+	VADDPS      Y6, Y5, Y5
+	VMOVUPS     (R10), Y6
+	VADDPS      Y3, Y6, Y6
+	VADDPS      Y5, Y6, Y6
+	VFMADD231PS all_40800000<>+0(SB), Y5, Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y5
+	VMOVUPS     (R10)(SI*2), Y7
+	VADDPS      Y7, Y5, Y5
+	VMOVUPS     (R10)(DI*1), Y7
+	VMOVUPS     (R10)(SI*4), Y8
+	VADDPS      Y8, Y7, Y7
+	VMOVUPS     (R10), Y8
+	VADDPS      Y5, Y8, Y8
+	VADDPS      Y7, Y8, Y8
+	VFMADD231PS all_40800000<>+0(SB), Y7, Y5
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y7
+	VMOVUPS     (R10)(SI*2), Y9
+	VADDPS      Y9, Y7, Y7
+	VMOVUPS     (R10)(DI*1), Y9
+	VMOVUPS     (R10)(SI*4), Y10
+	VADDPS      Y10, Y9, Y9
+	VMOVUPS     (R10), Y10
+	VADDPS      Y7, Y10, Y10
+	VADDPS      Y9, Y10, Y10
+	VFMADD231PS all_40800000<>+0(SB), Y9, Y7
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y9
+	VMOVUPS     (R10)(SI*2), Y11
+	VADDPS      Y11, Y9, Y9
+	VMOVUPS     (R10)(DI*1), Y11
+	VMOVUPS     (R10)(SI*4), Y12
+	VADDPS      Y12, Y11, Y11
+	VMOVUPS     (R10), Y12
+	VADDPS      Y9, Y12, Y12
+	VADDPS      Y11, Y12, Y12
+	VFMADD231PS all_40800000<>+0(SB), Y11, Y9
+	VADDPS      Y6, Y4, Y11
+	VADDPS      Y10, Y8, Y13
+	VADDPS      Y11, Y2, Y2
+	VADDPS      Y13, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y13, Y11
+	MOVQ        (DX), R10
+	VMOVUPS     Y2, (R10)(R9*4)
+	MOVQ        16(DX), R10
+	VMOVUPS     Y11, (R10)(R9*4)
+	VSUBPS      Y6, Y4, Y2
+	VSUBPS      Y10, Y8, Y4
+	VADDPS      Y12, Y2, Y6
+	VFMADD231PS all_41000000<>+0(SB), Y4, Y6
+	VFMADD231PS all_40000000<>+0(SB), Y4, Y2
+	MOVQ        8(DX), R10
+	VMOVUPS     Y2, (R10)(R9*4)
+	MOVQ        24(DX), R10
+	VMOVUPS     Y6, (R10)(R9*4)
+	VADDPS      Y3, Y1, Y2
+	VADDPS      Y7, Y5, Y4
+	VADDPS      Y2, Y0, Y0
+	VADDPS      Y4, Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y2
+	MOVQ        64(DX), R10
+	VMOVUPS     Y0, (R10)(R9*4)
+	MOVQ        80(DX), R10
+	VMOVUPS     Y2, (R10)(R9*4)
+	VSUBPS      Y3, Y1, Y0
+	VSUBPS      Y7, Y5, Y1
+	VADDPS      Y9, Y0, Y2
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	MOVQ        72(DX), R10
+	VMOVUPS     Y0, (R10)(R9*4)
+	MOVQ        88(DX), R10
+	VMOVUPS     Y2, (R10)(R9*4)
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Y0
+	VMOVUPS     (R10)(SI*2), Y1
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     (R10)(DI*1), Y1
+	VMOVUPS     (R10)(SI*4), Y2
+	VSUBPS      Y2, Y1, Y1
+	VMOVUPS     (R10)(R8*1), Y2
+	VADDPS      Y2, Y0, Y2
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y1
+	VMOVUPS     (R10)(SI*2), Y3
+	VSUBPS      Y3, Y1, Y1
+	VMOVUPS     (R10)(DI*1), Y3
+	VMOVUPS     (R10)(SI*4), Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     (R10)(R8*1), Y4
+	VADDPS      Y4, Y1, Y4
+	VFMADD231PS all_41000000<>+0(SB), Y3, Y4
+	VFMADD231PS all_40000000<>+0(SB), Y3, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y3
+	VMOVUPS     (R10)(SI*2), Y5
+	VSUBPS      Y5, Y3, Y3
+	VMOVUPS     (R10)(DI*1), Y5
+	VMOVUPS     (R10)(SI*4), Y6
+	VSUBPS      Y6, Y5, Y5
+	VMOVUPS     (R10)(R8*1), Y6
+	VADDPS      Y6, Y3, Y6
+	VFMADD231PS all_41000000<>+0(SB), Y5, Y6
+	VFMADD231PS all_40000000<>+0(SB), Y5, Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y5
+	VMOVUPS     (R10)(SI*2), Y7
+	VSUBPS      Y7, Y5, Y5
+	VMOVUPS     (R10)(DI*1), Y7
+	VMOVUPS     (R10)(SI*4), Y8
+	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     (R10)(R8*1), Y8
+	VADDPS      Y8, Y5, Y8
+	VFMADD231PS all_41000000<>+0(SB), Y7, Y8
+	VFMADD231PS all_40000000<>+0(SB), Y7, Y5
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y7
+	VMOVUPS     (R10)(SI*2), Y9
+	VSUBPS      Y9, Y7, Y7
+	VMOVUPS     (R10)(DI*1), Y9
+	VMOVUPS     (R10)(SI*4), Y10
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     (R10)(R8*1), Y10
+	VADDPS      Y10, Y7, Y10
+	VFMADD231PS all_41000000<>+0(SB), Y9, Y10
+	VFMADD231PS all_40000000<>+0(SB), Y9, Y7
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y9
+	VMOVUPS     (R10)(SI*2), Y11
+	VSUBPS      Y11, Y9, Y9
+	VMOVUPS     (R10)(DI*1), Y11
+	VMOVUPS     (R10)(SI*4), Y12
+	VSUBPS      Y12, Y11, Y11
+	VMOVUPS     (R10)(R8*1), Y12
+	VADDPS      Y12, Y9, Y12
+	VFMADD231PS all_41000000<>+0(SB), Y11, Y12
+	VFMADD231PS all_40000000<>+0(SB), Y11, Y9
+	VADDPS      Y3, Y1, Y11
+	VADDPS      Y7, Y5, Y13
+	VADDPS      Y11, Y0, Y0
+	VADDPS      Y13, Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y13, Y11
+	MOVQ        32(DX), R10
+	VMOVUPS     Y0, (R10)(R9*4)
+	MOVQ        48(DX), R10
+	VMOVUPS     Y11, (R10)(R9*4)
+	VSUBPS      Y3, Y1, Y0
+	VSUBPS      Y7, Y5, Y1
+	VADDPS      Y9, Y0, Y3
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	MOVQ        40(DX), R10
+	VMOVUPS     Y0, (R10)(R9*4)
+	MOVQ        56(DX), R10
+	VMOVUPS     Y3, (R10)(R9*4)
+	VADDPS      Y6, Y4, Y0
+	VADDPS      Y10, Y8, Y1
+	VADDPS      Y0, Y2, Y2
+	VADDPS      Y1, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y1, Y0
+	MOVQ        96(DX), R10
+	VMOVUPS     Y2, (R10)(R9*4)
+	MOVQ        112(DX), R10
+	VMOVUPS     Y0, (R10)(R9*4)
+	VSUBPS      Y6, Y4, Y0
+	VSUBPS      Y10, Y8, Y1
+	VADDPS      Y12, Y0, Y2
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	MOVQ        104(DX), R10
+	VMOVUPS     Y0, (R10)(R9*4)
+	MOVQ        120(DX), R10
+	VMOVUPS     Y2, (R10)(R9*4)
+	ADDQ        $0x08, R9
+	CMPQ        R9, CX
+	JLE         loop1_whole
+
+loop1_tail:
+	ADDQ        $0x08, CX
+	SUBQ        R9, CX
+	JLE         loop1_done
+	LEAQ        tail_masks<>+32(SB), R10
+	NEGQ        CX
+	VMOVDQU     (R10)(CX*4), Y0
+	LEAQ        (AX)(R9*4), CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y1
+	VMASKMOVPS  (CX)(SI*2), Y0, Y2
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  (CX)(DI*1), Y0, Y2
+	VMASKMOVPS  (CX)(SI*4), Y0, Y3
+	VADDPS      Y3, Y2, Y2
+	VMASKMOVPS  (CX), Y0, Y3
+	VADDPS      Y1, Y3, Y3
+	VADDPS      Y2, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y2
+	VMASKMOVPS  (CX)(SI*2), Y0, Y4
+	VADDPS      Y4, Y2, Y2
+	VMASKMOVPS  (CX)(DI*1), Y0, Y4
+	VMASKMOVPS  (CX)(SI*4), Y0, Y5
+	VADDPS      Y5, Y4, Y4
+	VMASKMOVPS  (CX), Y0, Y5
+	VADDPS      Y2, Y5, Y5
+	VADDPS      Y4, Y5, Y5
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y2
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y4
+	VMASKMOVPS  (CX)(SI*2), Y0, Y6
+	VADDPS      Y6, Y4, Y4
+	VMASKMOVPS  (CX)(DI*1), Y0, Y6
+	VMASKMOVPS  (CX)(SI*4), Y0, Y7
+	VADDPS      Y7, Y6, Y6
+	VMASKMOVPS  (CX), Y0, Y7
+	VADDPS      Y4, Y7, Y7
+	VADDPS      Y6, Y7, Y7
+	VFMADD231PS all_40800000<>+0(SB), Y6, Y4
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y6
+	VMASKMOVPS  (CX)(SI*2), Y0, Y8
+	VADDPS      Y8, Y6, Y6
+	VMASKMOVPS  (CX)(DI*1), Y0, Y8
+	VMASKMOVPS  (CX)(SI*4), Y0, Y9
+	VADDPS      Y9, Y8, Y8
+	VMASKMOVPS  (CX), Y0, Y9
+	VADDPS      Y6, Y9, Y9
+	VADDPS      Y8, Y9, Y9
+	VFMADD231PS all_40800000<>+0(SB), Y8, Y6
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y8
+	VMASKMOVPS  (CX)(SI*2), Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VMASKMOVPS  (CX)(DI*1), Y0, Y10
+	VMASKMOVPS  (CX)(SI*4), Y0, Y11
+	VADDPS      Y11, Y10, Y10
+	VMASKMOVPS  (CX), Y0, Y11
+	VADDPS      Y8, Y11, Y11
+	VADDPS      Y10, Y11, Y11
+	VFMADD231PS all_40800000<>+0(SB), Y10, Y8
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y10
+	VMASKMOVPS  (CX)(SI*2), Y0, Y12
+	VADDPS      Y12, Y10, Y10
+	VMASKMOVPS  (CX)(DI*1), Y0, Y12
+	VMASKMOVPS  (CX)(SI*4), Y0, Y13
+	VADDPS      Y13, Y12, Y12
+	VMASKMOVPS  (CX), Y0, Y13
+	VADDPS      Y10, Y13, Y13
+	VADDPS      Y12, Y13, Y13
+	VFMADD231PS all_40800000<>+0(SB), Y12, Y10
+	VADDPS      Y7, Y5, Y12
+	VADDPS      Y11, Y9, Y14
+	VADDPS      Y12, Y3, Y3
+	VADDPS      Y14, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y14, Y12
+	MOVQ        (DX), CX
+	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
+	MOVQ        16(DX), CX
+	VMASKMOVPS  Y12, Y0, (CX)(R9*4)
+	VSUBPS      Y7, Y5, Y3
+	VSUBPS      Y11, Y9, Y5
+	VADDPS      Y13, Y3, Y7
+	VFMADD231PS all_41000000<>+0(SB), Y5, Y7
+	VFMADD231PS all_40000000<>+0(SB), Y5, Y3
+	MOVQ        8(DX), CX
+	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
+	MOVQ        24(DX), CX
+	VMASKMOVPS  Y7, Y0, (CX)(R9*4)
+	VADDPS      Y4, Y2, Y3
+	VADDPS      Y8, Y6, Y5
+	VADDPS      Y3, Y1, Y1
+	VADDPS      Y5, Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y5, Y3
+	MOVQ        64(DX), CX
+	VMASKMOVPS  Y1, Y0, (CX)(R9*4)
+	MOVQ        80(DX), CX
+	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
+	VSUBPS      Y4, Y2, Y1
+	VSUBPS      Y8, Y6, Y2
+	VADDPS      Y10, Y1, Y3
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	MOVQ        72(DX), CX
+	VMASKMOVPS  Y1, Y0, (CX)(R9*4)
+	MOVQ        88(DX), CX
+	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
+	LEAQ        (AX)(R9*4), CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y1
+	VMASKMOVPS  (CX)(SI*2), Y0, Y2
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  (CX)(DI*1), Y0, Y2
+	VMASKMOVPS  (CX)(SI*4), Y0, Y3
+	VSUBPS      Y3, Y2, Y2
+	VMASKMOVPS  (CX)(R8*1), Y0, Y3
+	VADDPS      Y3, Y1, Y3
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y2
+	VMASKMOVPS  (CX)(SI*2), Y0, Y4
+	VSUBPS      Y4, Y2, Y2
+	VMASKMOVPS  (CX)(DI*1), Y0, Y4
+	VMASKMOVPS  (CX)(SI*4), Y0, Y5
+	VSUBPS      Y5, Y4, Y4
+	VMASKMOVPS  (CX)(R8*1), Y0, Y5
+	VADDPS      Y5, Y2, Y5
+	VFMADD231PS all_41000000<>+0(SB), Y4, Y5
+	VFMADD231PS all_40000000<>+0(SB), Y4, Y2
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y4
+	VMASKMOVPS  (CX)(SI*2), Y0, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMASKMOVPS  (CX)(DI*1), Y0, Y6
+	VMASKMOVPS  (CX)(SI*4), Y0, Y7
+	VSUBPS      Y7, Y6, Y6
+	VMASKMOVPS  (CX)(R8*1), Y0, Y7
+	VADDPS      Y7, Y4, Y7
+	VFMADD231PS all_41000000<>+0(SB), Y6, Y7
+	VFMADD231PS all_40000000<>+0(SB), Y6, Y4
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y6
+	VMASKMOVPS  (CX)(SI*2), Y0, Y8
+	VSUBPS      Y8, Y6, Y6
+	VMASKMOVPS  (CX)(DI*1), Y0, Y8
+	VMASKMOVPS  (CX)(SI*4), Y0, Y9
+	VSUBPS      Y9, Y8, Y8
+	VMASKMOVPS  (CX)(R8*1), Y0, Y9
+	VADDPS      Y9, Y6, Y9
+	VFMADD231PS all_41000000<>+0(SB), Y8, Y9
+	VFMADD231PS all_40000000<>+0(SB), Y8, Y6
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y8
+	VMASKMOVPS  (CX)(SI*2), Y0, Y10
+	VSUBPS      Y10, Y8, Y8
+	VMASKMOVPS  (CX)(DI*1), Y0, Y10
+	VMASKMOVPS  (CX)(SI*4), Y0, Y11
+	VSUBPS      Y11, Y10, Y10
+	VMASKMOVPS  (CX)(R8*1), Y0, Y11
+	VADDPS      Y11, Y8, Y11
+	VFMADD231PS all_41000000<>+0(SB), Y10, Y11
+	VFMADD231PS all_40000000<>+0(SB), Y10, Y8
+	ADDQ        BX, CX
+	VMASKMOVPS  (CX)(SI*1), Y0, Y10
+	VMASKMOVPS  (CX)(SI*2), Y0, Y12
+	VSUBPS      Y12, Y10, Y10
+	VMASKMOVPS  (CX)(DI*1), Y0, Y12
+	VMASKMOVPS  (CX)(SI*4), Y0, Y13
+	VSUBPS      Y13, Y12, Y12
+	VMASKMOVPS  (CX)(R8*1), Y0, Y13
+	VADDPS      Y13, Y10, Y13
+	VFMADD231PS all_41000000<>+0(SB), Y12, Y13
+	VFMADD231PS all_40000000<>+0(SB), Y12, Y10
+	VADDPS      Y4, Y2, Y12
+	VADDPS      Y8, Y6, Y14
+	VADDPS      Y12, Y1, Y1
+	VADDPS      Y14, Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y14, Y12
+	MOVQ        32(DX), AX
+	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
+	MOVQ        48(DX), AX
+	VMASKMOVPS  Y12, Y0, (AX)(R9*4)
+	VSUBPS      Y4, Y2, Y1
+	VSUBPS      Y8, Y6, Y2
+	VADDPS      Y10, Y1, Y4
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y4
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	MOVQ        40(DX), AX
+	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
+	MOVQ        56(DX), AX
+	VMASKMOVPS  Y4, Y0, (AX)(R9*4)
+	VADDPS      Y7, Y5, Y1
+	VADDPS      Y11, Y9, Y2
+	VADDPS      Y1, Y3, Y3
+	VADDPS      Y2, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
+	MOVQ        96(DX), AX
+	VMASKMOVPS  Y3, Y0, (AX)(R9*4)
+	MOVQ        112(DX), AX
+	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
+	VSUBPS      Y7, Y5, Y1
+	VSUBPS      Y11, Y9, Y2
+	VADDPS      Y13, Y1, Y3
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	MOVQ        104(DX), AX
+	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
+	MOVQ        120(DX), AX
+	VMASKMOVPS  Y3, Y0, (AX)(R9*4)
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func winogradInputBFloat16AVX2(dst []float32, stride int, places *[36]place, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradInputBFloat16AVX2(SB), NOSPLIT, $16-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ n+40(FP), CX
+	MOVQ places+32(FP), DX
+	MOVQ stride+24(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (BX)(BX*4), DI
+	XORQ R8, R8
+	SUBQ $0x08, CX
+	JLT  loop1_tail
+
+loop1_whole:
+	LEAQ         (AX)(R8*4), R9
+	MOVQ         192(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y0
+	VPSLLD       $0x10, Y0, Y0
+	MOVQ         96(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y1, Y0
+	MOVQ         (DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y0
+	MOVQ         200(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	MOVQ         104(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFNMADD231PS all_40a00000<>+0(SB), Y2, Y1
+	MOVQ         8(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y1
+	MOVQ         208(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	MOVQ         112(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y2
+	MOVQ         16(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFMADD231PS  all_40800000<>+0(SB), Y3, Y2
+	MOVQ         216(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	MOVQ         120(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y3
+	MOVQ         24(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  all_40800000<>+0(SB), Y4, Y3
+	MOVQ         224(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	MOVQ         128(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFNMADD231PS all_40a00000<>+0(SB), Y5, Y4
+	MOVQ         32(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  all_40800000<>+0(SB), Y5, Y4
+	MOVQ         232(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	MOVQ         136(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y5
+	MOVQ         40(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  all_40800000<>+0(SB), Y6, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS all_40a00000<>+0(SB), Y2, Y6
+	VFMADD231PS  all_40800000<>+0(SB), Y0, Y6
+	VMOVUPS      Y6, (R9)
+	VMOVAPS      Y4, Y0
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y0
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS all_40800000<>+0(SB), Y1, Y6
+	VADDPS       Y6, Y0, Y7
+	VSUBPS       Y6, Y0, Y0
+	VMOVUPS      Y7, (R9)(BX*1)
+	VMOVUPS      Y0, (R9)(BX*2)
+	VSUBPS       Y2, Y4, Y0
+	VSUBPS       Y1, Y3, Y2
+	VMOVAPS      Y0, Y4
+	VFMADD231PS  all_40000000<>+0(SB), Y2, Y0
+	VFNMADD231PS all_40000000<>+0(SB), Y2, Y4
+	VMOVUPS      Y0, (R9)(SI*1)
+	VMOVUPS      Y4, (R9)(BX*4)
+	VMOVAPS      Y5, Y0
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y0
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	MOVQ         192(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y0
+	VPSLLD       $0x10, Y0, Y0
+	MOVQ         96(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	VFNMADD231PS all_40800000<>+0(SB), Y1, Y0
+	MOVQ         144(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	MOVQ         48(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y1
+	VADDPS       Y1, Y0, Y2
+	VSUBPS       Y1, Y0, Y0
+	MOVQ         200(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	MOVQ         104(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFNMADD231PS all_40800000<>+0(SB), Y3, Y1
+	MOVQ         152(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	MOVQ         56(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFNMADD231PS all_40800000<>+0(SB), Y4, Y3
+	VADDPS       Y3, Y1, Y4
+	VSUBPS       Y3, Y1, Y1
+	MOVQ         208(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	MOVQ         112(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFNMADD231PS all_40800000<>+0(SB), Y5, Y3
+	MOVQ         160(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	MOVQ         64(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFNMADD231PS all_40800000<>+0(SB), Y6, Y5
+	VADDPS       Y5, Y3, Y6
+	VSUBPS       Y5, Y3, Y3
+	MOVQ         216(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	MOVQ         120(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VFNMADD231PS all_40800000<>+0(SB), Y7, Y5
+	MOVQ         168(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y7
+	VPSLLD       $0x10, Y7, Y7
+	MOVQ         72(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFNMADD231PS all_40800000<>+0(SB), Y8, Y7
+	VADDPS       Y7, Y5, Y8
+	VSUBPS       Y7, Y5, Y5
+	MOVQ         224(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y7
+	VPSLLD       $0x10, Y7, Y7
+	MOVQ         128(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VFNMADD231PS all_40800000<>+0(SB), Y9, Y7
+	MOVQ         176(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y9
+	VPSLLD       $0x10, Y9, Y9
+	MOVQ         80(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFNMADD231PS all_40800000<>+0(SB), Y10, Y9
+	VADDPS       Y9, Y7, Y10
+	VSUBPS       Y9, Y7, Y7
+	MOVQ         232(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y9
+	VPSLLD       $0x10, Y9, Y9
+	MOVQ         136(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VFNMADD231PS all_40800000<>+0(SB), Y11, Y9
+	MOVQ         184(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y11
+	VPSLLD       $0x10, Y11, Y11
+	MOVQ         88(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFNMADD231PS all_40800000<>+0(SB), Y12, Y11
+	VADDPS       Y11, Y9, Y12
+	VSUBPS       Y11, Y9, Y9
+	VMOVAPS      Y10, Y11
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y11
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y11
+	VMOVUPS      Y11, (R9)
+	VMOVAPS      Y10, Y2
+	VFNMADD231PS all_40800000<>+0(SB), Y6, Y2
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS all_40800000<>+0(SB), Y4, Y11
+	VADDPS       Y11, Y2, Y13
+	VSUBPS       Y11, Y2, Y2
+	VMOVUPS      Y13, (R9)(BX*1)
+	VMOVUPS      Y2, (R9)(BX*2)
+	VSUBPS       Y6, Y10, Y2
+	VSUBPS       Y4, Y8, Y6
+	VMOVAPS      Y2, Y10
+	VFMADD231PS  all_40000000<>+0(SB), Y6, Y2
+	VFNMADD231PS all_40000000<>+0(SB), Y6, Y10
+	VMOVUPS      Y2, (R9)(SI*1)
+	VMOVUPS      Y10, (R9)(BX*4)
+	VMOVAPS      Y12, Y2
+	VFNMADD231PS all_40a00000<>+0(SB), Y8, Y2
+	VFMADD231PS  all_40800000<>+0(SB), Y4, Y2
+	VMOVUPS      Y2, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	VMOVAPS      Y7, Y2
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y2
+	VFMADD231PS  all_40800000<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R9)
+	VMOVAPS      Y7, Y0
+	VFNMADD231PS all_40800000<>+0(SB), Y3, Y0
+	VMOVAPS      Y5, Y2
+	VFNMADD231PS all_40800000<>+0(SB), Y1, Y2
+	VADDPS       Y2, Y0, Y4
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      Y4, (R9)(BX*1)
+	VMOVUPS      Y0, (R9)(BX*2)
+	VSUBPS       Y3, Y7, Y0
+	VSUBPS       Y1, Y5, Y2
+	VMOVAPS      Y0, Y3
+	VFMADD231PS  all_40000000<>+0(SB), Y2, Y0
+	VFNMADD231PS all_40000000<>+0(SB), Y2, Y3
+	VMOVUPS      Y0, (R9)(SI*1)
+	VMOVUPS      Y3, (R9)(BX*4)
+	VMOVAPS      Y9, Y0
+	VFNMADD231PS all_40a00000<>+0(SB), Y5, Y0
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	MOVQ         192(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y0
+	VPSLLD       $0x10, Y0, Y0
+	MOVQ         96(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	VSUBPS       Y1, Y0, Y0
+	MOVQ         144(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	MOVQ         48(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VSUBPS       Y2, Y1, Y1
+	VMOVAPS      Y0, Y2
+	VFMADD231PS  all_40000000<>+0(SB), Y1, Y0
+	VFNMADD231PS all_40000000<>+0(SB), Y1, Y2
+	MOVQ         200(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	MOVQ         104(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VSUBPS       Y3, Y1, Y1
+	MOVQ         152(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	MOVQ         56(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VSUBPS       Y4, Y3, Y3
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  all_40000000<>+0(SB), Y3, Y1
+	VFNMADD231PS all_40000000<>+0(SB), Y3, Y4
+	MOVQ         208(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	MOVQ         112(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VSUBPS       Y5, Y3, Y3
+	MOVQ         160(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	MOVQ         64(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VSUBPS       Y6, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFMADD231PS  all_40000000<>+0(SB), Y5, Y3
+	VFNMADD231PS all_40000000<>+0(SB), Y5, Y6
+	MOVQ         216(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	MOVQ         120(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VSUBPS       Y7, Y5, Y5
+	MOVQ         168(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y7
+	VPSLLD       $0x10, Y7, Y7
+	MOVQ         72(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VSUBPS       Y8, Y7, Y7
+	VMOVAPS      Y5, Y8
+	VFMADD231PS  all_40000000<>+0(SB), Y7, Y5
+	VFNMADD231PS all_40000000<>+0(SB), Y7, Y8
+	MOVQ         224(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y7
+	VPSLLD       $0x10, Y7, Y7
+	MOVQ         128(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VSUBPS       Y9, Y7, Y7
+	MOVQ         176(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y9
+	VPSLLD       $0x10, Y9, Y9
+	MOVQ         80(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVAPS      Y7, Y10
+	VFMADD231PS  all_40000000<>+0(SB), Y9, Y7
+	VFNMADD231PS all_40000000<>+0(SB), Y9, Y10
+	MOVQ         232(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y9
+	VPSLLD       $0x10, Y9, Y9
+	MOVQ         136(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VSUBPS       Y11, Y9, Y9
+	MOVQ         184(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y11
+	VPSLLD       $0x10, Y11, Y11
+	MOVQ         88(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VSUBPS       Y12, Y11, Y11
+	VMOVAPS      Y9, Y12
+	VFMADD231PS  all_40000000<>+0(SB), Y11, Y9
+	VFNMADD231PS all_40000000<>+0(SB), Y11, Y12
+	VMOVAPS      Y7, Y11
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y11
+	VFMADD231PS  all_40800000<>+0(SB), Y0, Y11
+	VMOVUPS      Y11, (R9)
+	VMOVAPS      Y7, Y0
+	VFNMADD231PS all_40800000<>+0(SB), Y3, Y0
+	VMOVAPS      Y5, Y11
+	VFNMADD231PS all_40800000<>+0(SB), Y1, Y11
+	VADDPS       Y11, Y0, Y13
+	VSUBPS       Y11, Y0, Y0
+	VMOVUPS      Y13, (R9)(BX*1)
+	VMOVUPS      Y0, (R9)(BX*2)
+	VSUBPS       Y3, Y7, Y0
+	VSUBPS       Y1, Y5, Y3
+	VMOVAPS      Y0, Y7
+	VFMADD231PS  all_40000000<>+0(SB), Y3, Y0
+	VFNMADD231PS all_40000000<>+0(SB), Y3, Y7
+	VMOVUPS      Y0, (R9)(SI*1)
+	VMOVUPS      Y7, (R9)(BX*4)
+	VMOVAPS      Y9, Y0
+	VFNMADD231PS all_40a00000<>+0(SB), Y5, Y0
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	VMOVAPS      Y10, Y0
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y0
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y0
+	VMOVUPS      Y0, (R9)
+	VMOVAPS      Y10, Y0
+	VFNMADD231PS all_40800000<>+0(SB), Y6, Y0
+	VMOVAPS      Y8, Y1
+	VFNMADD231PS all_40800000<>+0(SB), Y4, Y1
+	VADDPS       Y1, Y0, Y2
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      Y2, (R9)(BX*1)
+	VMOVUPS      Y0, (R9)(BX*2)
+	VSUBPS       Y6, Y10, Y0
+	VSUBPS       Y4, Y8, Y1
+	VMOVAPS      Y0, Y2
+	VFMADD231PS  all_40000000<>+0(SB), Y1, Y0
+	VFNMADD231PS all_40000000<>+0(SB), Y1, Y2
+	VMOVUPS      Y0, (R9)(SI*1)
+	VMOVUPS      Y2, (R9)(BX*4)
+	VMOVAPS      Y12, Y0
+	VFNMADD231PS all_40a00000<>+0(SB), Y8, Y0
+	VFMADD231PS  all_40800000<>+0(SB), Y4, Y0
+	VMOVUPS      Y0, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	MOVQ         240(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y0
+	VPSLLD       $0x10, Y0, Y0
+	MOVQ         144(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y1, Y0
+	MOVQ         48(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y0
+	MOVQ         248(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y1
+	VPSLLD       $0x10, Y1, Y1
+	MOVQ         152(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFNMADD231PS all_40a00000<>+0(SB), Y2, Y1
+	MOVQ         56(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y1
+	MOVQ         256(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y2
+	VPSLLD       $0x10, Y2, Y2
+	MOVQ         160(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y2
+	MOVQ         64(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFMADD231PS  all_40800000<>+0(SB), Y3, Y2
+	MOVQ         264(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y3
+	VPSLLD       $0x10, Y3, Y3
+	MOVQ         168(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y3
+	MOVQ         72(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFMADD231PS  all_40800000<>+0(SB), Y4, Y3
+	MOVQ         272(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y4
+	VPSLLD       $0x10, Y4, Y4
+	MOVQ         176(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFNMADD231PS all_40a00000<>+0(SB), Y5, Y4
+	MOVQ         80(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  all_40800000<>+0(SB), Y5, Y4
+	MOVQ         280(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y5
+	VPSLLD       $0x10, Y5, Y5
+	MOVQ         184(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y5
+	MOVQ         88(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFMADD231PS  all_40800000<>+0(SB), Y6, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS all_40a00000<>+0(SB), Y2, Y6
+	VFMADD231PS  all_40800000<>+0(SB), Y0, Y6
+	VMOVUPS      Y6, (R9)
+	VMOVAPS      Y4, Y0
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y0
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS all_40800000<>+0(SB), Y1, Y6
+	VADDPS       Y6, Y0, Y7
+	VSUBPS       Y6, Y0, Y0
+	VMOVUPS      Y7, (R9)(BX*1)
+	VMOVUPS      Y0, (R9)(BX*2)
+	VSUBPS       Y2, Y4, Y0
+	VSUBPS       Y1, Y3, Y2
+	VMOVAPS      Y0, Y4
+	VFMADD231PS  all_40000000<>+0(SB), Y2, Y0
+	VFNMADD231PS all_40000000<>+0(SB), Y2, Y4
+	VMOVUPS      Y0, (R9)(SI*1)
+	VMOVUPS      Y4, (R9)(BX*4)
+	VMOVAPS      Y5, Y0
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y0
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	ADDQ         $0x08, R8
+	CMPQ         R8, CX
+	JLE          loop1_whole
+
+loop1_tail:
+	ADDQ    $0x08, CX
+	SUBQ    R8, CX
+	JLE     loop1_done
+	LEAQ    tail_masks<>+32(SB), R9
+	NEGQ    CX
+	VMOVDQU (R9)(CX*4), Y0
+	NEGQ    CX
+	LEAQ    (AX)(R8*4), AX
+	MOVQ    192(DX), R9
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (R9)(R8*2), R9
+	MOVQ    CX, R10
+
+loop2_row:
+	CMPQ    R10, $0x01
+	JLT     loop2_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop2_row
+
+loop2_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      96(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop3_row:
+	CMPQ    R10, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD    (SP), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFNMADD231PS all_40a00000<>+0(SB), Y2, Y1
+	MOVQ         (DX), R9
+	VXORPS       Y2, Y2, Y2
+	VMOVDQU      X2, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop4_row:
+	CMPQ    R10, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD   (SP), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
+	MOVQ        200(DX), R9
+	VXORPS      Y2, Y2, Y2
+	VMOVDQU     X2, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop5_row:
+	CMPQ    R10, $0x01
+	JLT     loop5_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop5_row
+
+loop5_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      104(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop6_row:
+	CMPQ    R10, $0x01
+	JLT     loop6_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop6_row
+
+loop6_end:
+	VPMOVZXWD    (SP), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y2
+	MOVQ         8(DX), R9
+	VXORPS       Y3, Y3, Y3
+	VMOVDQU      X3, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop7_row:
+	CMPQ    R10, $0x01
+	JLT     loop7_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop7_row
+
+loop7_end:
+	VPMOVZXWD   (SP), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y2
+	MOVQ        208(DX), R9
+	VXORPS      Y3, Y3, Y3
+	VMOVDQU     X3, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop8_row:
+	CMPQ    R10, $0x01
+	JLT     loop8_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop8_row
+
+loop8_end:
+	VPMOVZXWD (SP), Y3
+	VPSLLD    $0x10, Y3, Y3
+	MOVQ      112(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop9_row:
+	CMPQ    R10, $0x01
+	JLT     loop9_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop9_row
+
+loop9_end:
+	VPMOVZXWD    (SP), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y3
+	MOVQ         16(DX), R9
+	VXORPS       Y4, Y4, Y4
+	VMOVDQU      X4, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop10_row:
+	CMPQ    R10, $0x01
+	JLT     loop10_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop10_row
+
+loop10_end:
+	VPMOVZXWD   (SP), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y3
+	MOVQ        216(DX), R9
+	VXORPS      Y4, Y4, Y4
+	VMOVDQU     X4, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop11_row:
+	CMPQ    R10, $0x01
+	JLT     loop11_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop11_row
+
+loop11_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      120(DX), R9
+	VXORPS    Y5, Y5, Y5
+	VMOVDQU   X5, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop12_row:
+	CMPQ    R10, $0x01
+	JLT     loop12_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop12_row
+
+loop12_end:
+	VPMOVZXWD    (SP), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFNMADD231PS all_40a00000<>+0(SB), Y5, Y4
+	MOVQ         24(DX), R9
+	VXORPS       Y5, Y5, Y5
+	VMOVDQU      X5, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop13_row:
+	CMPQ    R10, $0x01
+	JLT     loop13_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop13_row
+
+loop13_end:
+	VPMOVZXWD   (SP), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS all_40800000<>+0(SB), Y5, Y4
+	MOVQ        224(DX), R9
+	VXORPS      Y5, Y5, Y5
+	VMOVDQU     X5, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop14_row:
+	CMPQ    R10, $0x01
+	JLT     loop14_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop14_row
+
+loop14_end:
+	VPMOVZXWD (SP), Y5
+	VPSLLD    $0x10, Y5, Y5
+	MOVQ      128(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop15_row:
+	CMPQ    R10, $0x01
+	JLT     loop15_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop15_row
+
+loop15_end:
+	VPMOVZXWD    (SP), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y5
+	MOVQ         32(DX), R9
+	VXORPS       Y6, Y6, Y6
+	VMOVDQU      X6, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop16_row:
+	CMPQ    R10, $0x01
+	JLT     loop16_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop16_row
+
+loop16_end:
+	VPMOVZXWD   (SP), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS all_40800000<>+0(SB), Y6, Y5
+	MOVQ        232(DX), R9
+	VXORPS      Y6, Y6, Y6
+	VMOVDQU     X6, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop17_row:
+	CMPQ    R10, $0x01
+	JLT     loop17_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop17_row
+
+loop17_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      136(DX), R9
+	VXORPS    Y7, Y7, Y7
+	VMOVDQU   X7, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop18_row:
+	CMPQ    R10, $0x01
+	JLT     loop18_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop18_row
+
+loop18_end:
+	VPMOVZXWD    (SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VFNMADD231PS all_40a00000<>+0(SB), Y7, Y6
+	MOVQ         40(DX), R9
+	VXORPS       Y7, Y7, Y7
+	VMOVDQU      X7, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop19_row:
+	CMPQ    R10, $0x01
+	JLT     loop19_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop19_row
+
+loop19_end:
+	VPMOVZXWD    (SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VFMADD231PS  all_40800000<>+0(SB), Y7, Y6
+	VMOVAPS      Y5, Y7
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y7
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y7
+	VMASKMOVPS   Y7, Y0, (AX)
+	VMOVAPS      Y5, Y1
+	VFNMADD231PS all_40800000<>+0(SB), Y3, Y1
+	VMOVAPS      Y4, Y7
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y7
+	VADDPS       Y7, Y1, Y8
+	VSUBPS       Y7, Y1, Y1
+	VMASKMOVPS   Y8, Y0, (AX)(BX*1)
+	VMASKMOVPS   Y1, Y0, (AX)(BX*2)
+	VSUBPS       Y3, Y5, Y1
+	VSUBPS       Y2, Y4, Y3
+	VMOVAPS      Y1, Y5
+	VFMADD231PS  all_40000000<>+0(SB), Y3, Y1
+	VFNMADD231PS all_40000000<>+0(SB), Y3, Y5
+	VMASKMOVPS   Y1, Y0, (AX)(SI*1)
+	VMASKMOVPS   Y5, Y0, (AX)(BX*4)
+	VMOVAPS      Y6, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	MOVQ         192(DX), R9
+	VXORPS       Y1, Y1, Y1
+	VMOVDQU      X1, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop20_row:
+	CMPQ    R10, $0x01
+	JLT     loop20_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop20_row
+
+loop20_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      96(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop21_row:
+	CMPQ    R10, $0x01
+	JLT     loop21_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop21_row
+
+loop21_end:
+	VPMOVZXWD    (SP), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y1
+	MOVQ         144(DX), R9
+	VXORPS       Y2, Y2, Y2
+	VMOVDQU      X2, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop22_row:
+	CMPQ    R10, $0x01
+	JLT     loop22_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop22_row
+
+loop22_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      48(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop23_row:
+	CMPQ    R10, $0x01
+	JLT     loop23_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop23_row
+
+loop23_end:
+	VPMOVZXWD    (SP), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFNMADD231PS all_40800000<>+0(SB), Y3, Y2
+	VADDPS       Y2, Y1, Y3
+	VSUBPS       Y2, Y1, Y1
+	MOVQ         200(DX), R9
+	VXORPS       Y2, Y2, Y2
+	VMOVDQU      X2, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop24_row:
+	CMPQ    R10, $0x01
+	JLT     loop24_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop24_row
+
+loop24_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      104(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop25_row:
+	CMPQ    R10, $0x01
+	JLT     loop25_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop25_row
+
+loop25_end:
+	VPMOVZXWD    (SP), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFNMADD231PS all_40800000<>+0(SB), Y4, Y2
+	MOVQ         152(DX), R9
+	VXORPS       Y4, Y4, Y4
+	VMOVDQU      X4, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop26_row:
+	CMPQ    R10, $0x01
+	JLT     loop26_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop26_row
+
+loop26_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      56(DX), R9
+	VXORPS    Y5, Y5, Y5
+	VMOVDQU   X5, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop27_row:
+	CMPQ    R10, $0x01
+	JLT     loop27_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop27_row
+
+loop27_end:
+	VPMOVZXWD    (SP), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFNMADD231PS all_40800000<>+0(SB), Y5, Y4
+	VADDPS       Y4, Y2, Y5
+	VSUBPS       Y4, Y2, Y2
+	MOVQ         208(DX), R9
+	VXORPS       Y4, Y4, Y4
+	VMOVDQU      X4, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop28_row:
+	CMPQ    R10, $0x01
+	JLT     loop28_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop28_row
+
+loop28_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      112(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop29_row:
+	CMPQ    R10, $0x01
+	JLT     loop29_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop29_row
+
+loop29_end:
+	VPMOVZXWD    (SP), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFNMADD231PS all_40800000<>+0(SB), Y6, Y4
+	MOVQ         160(DX), R9
+	VXORPS       Y6, Y6, Y6
+	VMOVDQU      X6, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop30_row:
+	CMPQ    R10, $0x01
+	JLT     loop30_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop30_row
+
+loop30_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      64(DX), R9
+	VXORPS    Y7, Y7, Y7
+	VMOVDQU   X7, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop31_row:
+	CMPQ    R10, $0x01
+	JLT     loop31_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop31_row
+
+loop31_end:
+	VPMOVZXWD    (SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VFNMADD231PS all_40800000<>+0(SB), Y7, Y6
+	VADDPS       Y6, Y4, Y7
+	VSUBPS       Y6, Y4, Y4
+	MOVQ         216(DX), R9
+	VXORPS       Y6, Y6, Y6
+	VMOVDQU      X6, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop32_row:
+	CMPQ    R10, $0x01
+	JLT     loop32_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop32_row
+
+loop32_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      120(DX), R9
+	VXORPS    Y8, Y8, Y8
+	VMOVDQU   X8, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop33_row:
+	CMPQ    R10, $0x01
+	JLT     loop33_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop33_row
+
+loop33_end:
+	VPMOVZXWD    (SP), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VFNMADD231PS all_40800000<>+0(SB), Y8, Y6
+	MOVQ         168(DX), R9
+	VXORPS       Y8, Y8, Y8
+	VMOVDQU      X8, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop34_row:
+	CMPQ    R10, $0x01
+	JLT     loop34_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop34_row
+
+loop34_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	MOVQ      72(DX), R9
+	VXORPS    Y9, Y9, Y9
+	VMOVDQU   X9, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop35_row:
+	CMPQ    R10, $0x01
+	JLT     loop35_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop35_row
+
+loop35_end:
+	VPMOVZXWD    (SP), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VFNMADD231PS all_40800000<>+0(SB), Y9, Y8
+	VADDPS       Y8, Y6, Y9
+	VSUBPS       Y8, Y6, Y6
+	MOVQ         224(DX), R9
+	VXORPS       Y8, Y8, Y8
+	VMOVDQU      X8, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop36_row:
+	CMPQ    R10, $0x01
+	JLT     loop36_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop36_row
+
+loop36_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	MOVQ      128(DX), R9
+	VXORPS    Y10, Y10, Y10
+	VMOVDQU   X10, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop37_row:
+	CMPQ    R10, $0x01
+	JLT     loop37_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop37_row
+
+loop37_end:
+	VPMOVZXWD    (SP), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VFNMADD231PS all_40800000<>+0(SB), Y10, Y8
+	MOVQ         176(DX), R9
+	VXORPS       Y10, Y10, Y10
+	VMOVDQU      X10, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop38_row:
+	CMPQ    R10, $0x01
+	JLT     loop38_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop38_row
+
+loop38_end:
+	VPMOVZXWD (SP), Y10
+	VPSLLD    $0x10, Y10, Y10
+	MOVQ      80(DX), R9
+	VXORPS    Y11, Y11, Y11
+	VMOVDQU   X11, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop39_row:
+	CMPQ    R10, $0x01
+	JLT     loop39_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop39_row
+
+loop39_end:
+	VPMOVZXWD    (SP), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VFNMADD231PS all_40800000<>+0(SB), Y11, Y10
+	VADDPS       Y10, Y8, Y11
+	VSUBPS       Y10, Y8, Y8
+	MOVQ         232(DX), R9
+	VXORPS       Y10, Y10, Y10
+	VMOVDQU      X10, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop40_row:
+	CMPQ    R10, $0x01
+	JLT     loop40_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop40_row
+
+loop40_end:
+	VPMOVZXWD (SP), Y10
+	VPSLLD    $0x10, Y10, Y10
+	MOVQ      136(DX), R9
+	VXORPS    Y12, Y12, Y12
+	VMOVDQU   X12, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop41_row:
+	CMPQ    R10, $0x01
+	JLT     loop41_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop41_row
+
+loop41_end:
+	VPMOVZXWD    (SP), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VFNMADD231PS all_40800000<>+0(SB), Y12, Y10
+	MOVQ         184(DX), R9
+	VXORPS       Y12, Y12, Y12
+	VMOVDQU      X12, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop42_row:
+	CMPQ    R10, $0x01
+	JLT     loop42_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop42_row
+
+loop42_end:
+	VPMOVZXWD (SP), Y12
+	VPSLLD    $0x10, Y12, Y12
+	MOVQ      88(DX), R9
+	VXORPS    Y13, Y13, Y13
+	VMOVDQU   X13, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop43_row:
+	CMPQ    R10, $0x01
+	JLT     loop43_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop43_row
+
+loop43_end:
+	VPMOVZXWD    (SP), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VFNMADD231PS all_40800000<>+0(SB), Y13, Y12
+	VADDPS       Y12, Y10, Y13
+	VSUBPS       Y12, Y10, Y10
+	VMOVAPS      Y11, Y12
+	VFNMADD231PS all_40a00000<>+0(SB), Y7, Y12
+	VFMADD231PS  all_40800000<>+0(SB), Y3, Y12
+	VMASKMOVPS   Y12, Y0, (AX)
+	VMOVAPS      Y11, Y3
+	VFNMADD231PS all_40800000<>+0(SB), Y7, Y3
+	VMOVAPS      Y9, Y12
+	VFNMADD231PS all_40800000<>+0(SB), Y5, Y12
+	VADDPS       Y12, Y3, Y14
+	VSUBPS       Y12, Y3, Y3
+	VMASKMOVPS   Y14, Y0, (AX)(BX*1)
+	VMASKMOVPS   Y3, Y0, (AX)(BX*2)
+	VSUBPS       Y7, Y11, Y3
+	VSUBPS       Y5, Y9, Y7
+	VMOVAPS      Y3, Y11
+	VFMADD231PS  all_40000000<>+0(SB), Y7, Y3
+	VFNMADD231PS all_40000000<>+0(SB), Y7, Y11
+	VMASKMOVPS   Y3, Y0, (AX)(SI*1)
+	VMASKMOVPS   Y11, Y0, (AX)(BX*4)
+	VMOVAPS      Y13, Y3
+	VFNMADD231PS all_40a00000<>+0(SB), Y9, Y3
+	VFMADD231PS  all_40800000<>+0(SB), Y5, Y3
+	VMASKMOVPS   Y3, Y0, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	VMOVAPS      Y8, Y3
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y3
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y3
+	VMASKMOVPS   Y3, Y0, (AX)
+	VMOVAPS      Y8, Y1
+	VFNMADD231PS all_40800000<>+0(SB), Y4, Y1
+	VMOVAPS      Y6, Y3
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y3
+	VADDPS       Y3, Y1, Y5
+	VSUBPS       Y3, Y1, Y1
+	VMASKMOVPS   Y5, Y0, (AX)(BX*1)
+	VMASKMOVPS   Y1, Y0, (AX)(BX*2)
+	VSUBPS       Y4, Y8, Y1
+	VSUBPS       Y2, Y6, Y3
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  all_40000000<>+0(SB), Y3, Y1
+	VFNMADD231PS all_40000000<>+0(SB), Y3, Y4
+	VMASKMOVPS   Y1, Y0, (AX)(SI*1)
+	VMASKMOVPS   Y4, Y0, (AX)(BX*4)
+	VMOVAPS      Y10, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	MOVQ         192(DX), R9
+	VXORPS       Y1, Y1, Y1
+	VMOVDQU      X1, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop44_row:
+	CMPQ    R10, $0x01
+	JLT     loop44_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop44_row
+
+loop44_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      96(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop45_row:
+	CMPQ    R10, $0x01
+	JLT     loop45_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop45_row
+
+loop45_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VSUBPS    Y2, Y1, Y1
+	MOVQ      144(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop46_row:
+	CMPQ    R10, $0x01
+	JLT     loop46_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop46_row
+
+loop46_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      48(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop47_row:
+	CMPQ    R10, $0x01
+	JLT     loop47_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop47_row
+
+loop47_end:
+	VPMOVZXWD    (SP), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VMOVAPS      Y1, Y3
+	VFMADD231PS  all_40000000<>+0(SB), Y2, Y1
+	VFNMADD231PS all_40000000<>+0(SB), Y2, Y3
+	MOVQ         200(DX), R9
+	VXORPS       Y2, Y2, Y2
+	VMOVDQU      X2, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop48_row:
+	CMPQ    R10, $0x01
+	JLT     loop48_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop48_row
+
+loop48_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      104(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop49_row:
+	CMPQ    R10, $0x01
+	JLT     loop49_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop49_row
+
+loop49_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VSUBPS    Y4, Y2, Y2
+	MOVQ      152(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop50_row:
+	CMPQ    R10, $0x01
+	JLT     loop50_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop50_row
+
+loop50_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      56(DX), R9
+	VXORPS    Y5, Y5, Y5
+	VMOVDQU   X5, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop51_row:
+	CMPQ    R10, $0x01
+	JLT     loop51_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop51_row
+
+loop51_end:
+	VPMOVZXWD    (SP), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFMADD231PS  all_40000000<>+0(SB), Y4, Y2
+	VFNMADD231PS all_40000000<>+0(SB), Y4, Y5
+	MOVQ         208(DX), R9
+	VXORPS       Y4, Y4, Y4
+	VMOVDQU      X4, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop52_row:
+	CMPQ    R10, $0x01
+	JLT     loop52_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop52_row
+
+loop52_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      112(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop53_row:
+	CMPQ    R10, $0x01
+	JLT     loop53_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop53_row
+
+loop53_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VSUBPS    Y6, Y4, Y4
+	MOVQ      160(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop54_row:
+	CMPQ    R10, $0x01
+	JLT     loop54_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop54_row
+
+loop54_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      64(DX), R9
+	VXORPS    Y7, Y7, Y7
+	VMOVDQU   X7, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop55_row:
+	CMPQ    R10, $0x01
+	JLT     loop55_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop55_row
+
+loop55_end:
+	VPMOVZXWD    (SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVAPS      Y4, Y7
+	VFMADD231PS  all_40000000<>+0(SB), Y6, Y4
+	VFNMADD231PS all_40000000<>+0(SB), Y6, Y7
+	MOVQ         216(DX), R9
+	VXORPS       Y6, Y6, Y6
+	VMOVDQU      X6, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop56_row:
+	CMPQ    R10, $0x01
+	JLT     loop56_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop56_row
+
+loop56_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      120(DX), R9
+	VXORPS    Y8, Y8, Y8
+	VMOVDQU   X8, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop57_row:
+	CMPQ    R10, $0x01
+	JLT     loop57_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop57_row
+
+loop57_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VSUBPS    Y8, Y6, Y6
+	MOVQ      168(DX), R9
+	VXORPS    Y8, Y8, Y8
+	VMOVDQU   X8, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop58_row:
+	CMPQ    R10, $0x01
+	JLT     loop58_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop58_row
+
+loop58_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	MOVQ      72(DX), R9
+	VXORPS    Y9, Y9, Y9
+	VMOVDQU   X9, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop59_row:
+	CMPQ    R10, $0x01
+	JLT     loop59_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop59_row
+
+loop59_end:
+	VPMOVZXWD    (SP), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VSUBPS       Y9, Y8, Y8
+	VMOVAPS      Y6, Y9
+	VFMADD231PS  all_40000000<>+0(SB), Y8, Y6
+	VFNMADD231PS all_40000000<>+0(SB), Y8, Y9
+	MOVQ         224(DX), R9
+	VXORPS       Y8, Y8, Y8
+	VMOVDQU      X8, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop60_row:
+	CMPQ    R10, $0x01
+	JLT     loop60_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop60_row
+
+loop60_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	MOVQ      128(DX), R9
+	VXORPS    Y10, Y10, Y10
+	VMOVDQU   X10, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop61_row:
+	CMPQ    R10, $0x01
+	JLT     loop61_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop61_row
+
+loop61_end:
+	VPMOVZXWD (SP), Y10
+	VPSLLD    $0x10, Y10, Y10
+	VSUBPS    Y10, Y8, Y8
+	MOVQ      176(DX), R9
+	VXORPS    Y10, Y10, Y10
+	VMOVDQU   X10, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop62_row:
+	CMPQ    R10, $0x01
+	JLT     loop62_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop62_row
+
+loop62_end:
+	VPMOVZXWD (SP), Y10
+	VPSLLD    $0x10, Y10, Y10
+	MOVQ      80(DX), R9
+	VXORPS    Y11, Y11, Y11
+	VMOVDQU   X11, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop63_row:
+	CMPQ    R10, $0x01
+	JLT     loop63_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop63_row
+
+loop63_end:
+	VPMOVZXWD    (SP), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VSUBPS       Y11, Y10, Y10
+	VMOVAPS      Y8, Y11
+	VFMADD231PS  all_40000000<>+0(SB), Y10, Y8
+	VFNMADD231PS all_40000000<>+0(SB), Y10, Y11
+	MOVQ         232(DX), R9
+	VXORPS       Y10, Y10, Y10
+	VMOVDQU      X10, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop64_row:
+	CMPQ    R10, $0x01
+	JLT     loop64_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop64_row
+
+loop64_end:
+	VPMOVZXWD (SP), Y10
+	VPSLLD    $0x10, Y10, Y10
+	MOVQ      136(DX), R9
+	VXORPS    Y12, Y12, Y12
+	VMOVDQU   X12, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop65_row:
+	CMPQ    R10, $0x01
+	JLT     loop65_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop65_row
+
+loop65_end:
+	VPMOVZXWD (SP), Y12
+	VPSLLD    $0x10, Y12, Y12
+	VSUBPS    Y12, Y10, Y10
+	MOVQ      184(DX), R9
+	VXORPS    Y12, Y12, Y12
+	VMOVDQU   X12, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop66_row:
+	CMPQ    R10, $0x01
+	JLT     loop66_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop66_row
+
+loop66_end:
+	VPMOVZXWD (SP), Y12
+	VPSLLD    $0x10, Y12, Y12
+	MOVQ      88(DX), R9
+	VXORPS    Y13, Y13, Y13
+	VMOVDQU   X13, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop67_row:
+	CMPQ    R10, $0x01
+	JLT     loop67_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop67_row
+
+loop67_end:
+	VPMOVZXWD    (SP), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VSUBPS       Y13, Y12, Y12
+	VMOVAPS      Y10, Y13
+	VFMADD231PS  all_40000000<>+0(SB), Y12, Y10
+	VFNMADD231PS all_40000000<>+0(SB), Y12, Y13
+	VMOVAPS      Y8, Y12
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y12
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y12
+	VMASKMOVPS   Y12, Y0, (AX)
+	VMOVAPS      Y8, Y1
+	VFNMADD231PS all_40800000<>+0(SB), Y4, Y1
+	VMOVAPS      Y6, Y12
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y12
+	VADDPS       Y12, Y1, Y14
+	VSUBPS       Y12, Y1, Y1
+	VMASKMOVPS   Y14, Y0, (AX)(BX*1)
+	VMASKMOVPS   Y1, Y0, (AX)(BX*2)
+	VSUBPS       Y4, Y8, Y1
+	VSUBPS       Y2, Y6, Y4
+	VMOVAPS      Y1, Y8
+	VFMADD231PS  all_40000000<>+0(SB), Y4, Y1
+	VFNMADD231PS all_40000000<>+0(SB), Y4, Y8
+	VMASKMOVPS   Y1, Y0, (AX)(SI*1)
+	VMASKMOVPS   Y8, Y0, (AX)(BX*4)
+	VMOVAPS      Y10, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	VMOVAPS      Y11, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y7, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y3, Y1
+	VMASKMOVPS   Y1, Y0, (AX)
+	VMOVAPS      Y11, Y1
+	VFNMADD231PS all_40800000<>+0(SB), Y7, Y1
+	VMOVAPS      Y9, Y2
+	VFNMADD231PS all_40800000<>+0(SB), Y5, Y2
+	VADDPS       Y2, Y1, Y3
+	VSUBPS       Y2, Y1, Y1
+	VMASKMOVPS   Y3, Y0, (AX)(BX*1)
+	VMASKMOVPS   Y1, Y0, (AX)(BX*2)
+	VSUBPS       Y7, Y11, Y1
+	VSUBPS       Y5, Y9, Y2
+	VMOVAPS      Y1, Y3
+	VFMADD231PS  all_40000000<>+0(SB), Y2, Y1
+	VFNMADD231PS all_40000000<>+0(SB), Y2, Y3
+	VMASKMOVPS   Y1, Y0, (AX)(SI*1)
+	VMASKMOVPS   Y3, Y0, (AX)(BX*4)
+	VMOVAPS      Y13, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y9, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y5, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	MOVQ         240(DX), R9
+	VXORPS       Y1, Y1, Y1
+	VMOVDQU      X1, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop68_row:
+	CMPQ    R10, $0x01
+	JLT     loop68_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop68_row
+
+loop68_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      144(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop69_row:
+	CMPQ    R10, $0x01
+	JLT     loop69_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop69_row
+
+loop69_end:
+	VPMOVZXWD    (SP), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VFNMADD231PS all_40a00000<>+0(SB), Y2, Y1
+	MOVQ         48(DX), R9
+	VXORPS       Y2, Y2, Y2
+	VMOVDQU      X2, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop70_row:
+	CMPQ    R10, $0x01
+	JLT     loop70_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop70_row
+
+loop70_end:
+	VPMOVZXWD   (SP), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
+	MOVQ        248(DX), R9
+	VXORPS      Y2, Y2, Y2
+	VMOVDQU     X2, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop71_row:
+	CMPQ    R10, $0x01
+	JLT     loop71_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop71_row
+
+loop71_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      152(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop72_row:
+	CMPQ    R10, $0x01
+	JLT     loop72_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop72_row
+
+loop72_end:
+	VPMOVZXWD    (SP), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y2
+	MOVQ         56(DX), R9
+	VXORPS       Y3, Y3, Y3
+	VMOVDQU      X3, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop73_row:
+	CMPQ    R10, $0x01
+	JLT     loop73_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop73_row
+
+loop73_end:
+	VPMOVZXWD   (SP), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y2
+	MOVQ        256(DX), R9
+	VXORPS      Y3, Y3, Y3
+	VMOVDQU     X3, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop74_row:
+	CMPQ    R10, $0x01
+	JLT     loop74_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop74_row
+
+loop74_end:
+	VPMOVZXWD (SP), Y3
+	VPSLLD    $0x10, Y3, Y3
+	MOVQ      160(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop75_row:
+	CMPQ    R10, $0x01
+	JLT     loop75_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop75_row
+
+loop75_end:
+	VPMOVZXWD    (SP), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y3
+	MOVQ         64(DX), R9
+	VXORPS       Y4, Y4, Y4
+	VMOVDQU      X4, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop76_row:
+	CMPQ    R10, $0x01
+	JLT     loop76_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop76_row
+
+loop76_end:
+	VPMOVZXWD   (SP), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y3
+	MOVQ        264(DX), R9
+	VXORPS      Y4, Y4, Y4
+	VMOVDQU     X4, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop77_row:
+	CMPQ    R10, $0x01
+	JLT     loop77_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop77_row
+
+loop77_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      168(DX), R9
+	VXORPS    Y5, Y5, Y5
+	VMOVDQU   X5, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop78_row:
+	CMPQ    R10, $0x01
+	JLT     loop78_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop78_row
+
+loop78_end:
+	VPMOVZXWD    (SP), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFNMADD231PS all_40a00000<>+0(SB), Y5, Y4
+	MOVQ         72(DX), R9
+	VXORPS       Y5, Y5, Y5
+	VMOVDQU      X5, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop79_row:
+	CMPQ    R10, $0x01
+	JLT     loop79_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop79_row
+
+loop79_end:
+	VPMOVZXWD   (SP), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS all_40800000<>+0(SB), Y5, Y4
+	MOVQ        272(DX), R9
+	VXORPS      Y5, Y5, Y5
+	VMOVDQU     X5, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop80_row:
+	CMPQ    R10, $0x01
+	JLT     loop80_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop80_row
+
+loop80_end:
+	VPMOVZXWD (SP), Y5
+	VPSLLD    $0x10, Y5, Y5
+	MOVQ      176(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop81_row:
+	CMPQ    R10, $0x01
+	JLT     loop81_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop81_row
+
+loop81_end:
+	VPMOVZXWD    (SP), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VFNMADD231PS all_40a00000<>+0(SB), Y6, Y5
+	MOVQ         80(DX), R9
+	VXORPS       Y6, Y6, Y6
+	VMOVDQU      X6, (SP)
+	LEAQ         (R9)(R8*2), R9
+	MOVQ         CX, R10
+
+loop82_row:
+	CMPQ    R10, $0x01
+	JLT     loop82_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop82_row
+
+loop82_end:
+	VPMOVZXWD   (SP), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS all_40800000<>+0(SB), Y6, Y5
+	MOVQ        280(DX), R9
+	VXORPS      Y6, Y6, Y6
+	VMOVDQU     X6, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop83_row:
+	CMPQ    R10, $0x01
+	JLT     loop83_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop83_row
+
+loop83_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      184(DX), R9
+	VXORPS    Y7, Y7, Y7
+	VMOVDQU   X7, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop84_row:
+	CMPQ    R10, $0x01
+	JLT     loop84_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop84_row
+
+loop84_end:
+	VPMOVZXWD    (SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VFNMADD231PS all_40a00000<>+0(SB), Y7, Y6
+	MOVQ         88(DX), DX
+	VXORPS       Y7, Y7, Y7
+	VMOVDQU      X7, (SP)
+	LEAQ         (DX)(R8*2), DX
+
+loop85_row:
+	CMPQ    CX, $0x01
+	JLT     loop85_end
+	MOVWLZX -2(DX)(CX*2), R8
+	MOVW    R8, -2(SP)(CX*2)
+	SUBQ    $0x01, CX
+	JMP     loop85_row
+
+loop85_end:
+	VPMOVZXWD    (SP), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VFMADD231PS  all_40800000<>+0(SB), Y7, Y6
+	VMOVAPS      Y5, Y7
+	VFNMADD231PS all_40a00000<>+0(SB), Y3, Y7
+	VFMADD231PS  all_40800000<>+0(SB), Y1, Y7
+	VMASKMOVPS   Y7, Y0, (AX)
+	VMOVAPS      Y5, Y1
+	VFNMADD231PS all_40800000<>+0(SB), Y3, Y1
+	VMOVAPS      Y4, Y7
+	VFNMADD231PS all_40800000<>+0(SB), Y2, Y7
+	VADDPS       Y7, Y1, Y8
+	VSUBPS       Y7, Y1, Y1
+	VMASKMOVPS   Y8, Y0, (AX)(BX*1)
+	VMASKMOVPS   Y1, Y0, (AX)(BX*2)
+	VSUBPS       Y3, Y5, Y1
+	VSUBPS       Y2, Y4, Y3
+	VMOVAPS      Y1, Y5
+	VFMADD231PS  all_40000000<>+0(SB), Y3, Y1
+	VFNMADD231PS all_40000000<>+0(SB), Y3, Y5
+	VMASKMOVPS   Y1, Y0, (AX)(SI*1)
+	VMASKMOVPS   Y5, Y0, (AX)(BX*4)
+	VMOVAPS      Y6, Y1
+	VFNMADD231PS all_40a00000<>+0(SB), Y4, Y1
+	VFMADD231PS  all_40800000<>+0(SB), Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+DATA all_00007fff<>+0(SB)/4, $0x00007fff
+DATA all_00007fff<>+4(SB)/4, $0x00007fff
+DATA all_00007fff<>+8(SB)/4, $0x00007fff
+DATA all_00007fff<>+12(SB)/4, $0x00007fff
+DATA all_00007fff<>+16(SB)/4, $0x00007fff
+DATA all_00007fff<>+20(SB)/4, $0x00007fff
+DATA all_00007fff<>+24(SB)/4, $0x00007fff
+DATA all_00007fff<>+28(SB)/4, $0x00007fff
+DATA all_00007fff<>+32(SB)/4, $0x00007fff
+DATA all_00007fff<>+36(SB)/4, $0x00007fff
+DATA all_00007fff<>+40(SB)/4, $0x00007fff
+DATA all_00007fff<>+44(SB)/4, $0x00007fff
+DATA all_00007fff<>+48(SB)/4, $0x00007fff
+DATA all_00007fff<>+52(SB)/4, $0x00007fff
+DATA all_00007fff<>+56(SB)/4, $0x00007fff
+DATA all_00007fff<>+60(SB)/4, $0x00007fff
+GLOBL all_00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA all_00000001<>+0(SB)/4, $0x00000001
+DATA all_00000001<>+4(SB)/4, $0x00000001
+DATA all_00000001<>+8(SB)/4, $0x00000001
+DATA all_00000001<>+12(SB)/4, $0x00000001
+DATA all_00000001<>+16(SB)/4, $0x00000001
+DATA all_00000001<>+20(SB)/4, $0x00000001
+DATA all_00000001<>+24(SB)/4, $0x00000001
+DATA all_00000001<>+28(SB)/4, $0x00000001
+DATA all_00000001<>+32(SB)/4, $0x00000001
+DATA all_00000001<>+36(SB)/4, $0x00000001
+DATA all_00000001<>+40(SB)/4, $0x00000001
+DATA all_00000001<>+44(SB)/4, $0x00000001
+DATA all_00000001<>+48(SB)/4, $0x00000001
+DATA all_00000001<>+52(SB)/4, $0x00000001
+DATA all_00000001<>+56(SB)/4, $0x00000001
+DATA all_00000001<>+60(SB)/4, $0x00000001
+GLOBL all_00000001<>(SB), RODATA|NOPTR, $64
+
+DATA all_00400000<>+0(SB)/4, $0x00400000
+DATA all_00400000<>+4(SB)/4, $0x00400000
+DATA all_00400000<>+8(SB)/4, $0x00400000
+DATA all_00400000<>+12(SB)/4, $0x00400000
+DATA all_00400000<>+16(SB)/4, $0x00400000
+DATA all_00400000<>+20(SB)/4, $0x00400000
+DATA all_00400000<>+24(SB)/4, $0x00400000
+DATA all_00400000<>+28(SB)/4, $0x00400000
+DATA all_00400000<>+32(SB)/4, $0x00400000
+DATA all_00400000<>+36(SB)/4, $0x00400000
+DATA all_00400000<>+40(SB)/4, $0x00400000
+DATA all_00400000<>+44(SB)/4, $0x00400000
+DATA all_00400000<>+48(SB)/4, $0x00400000
+DATA all_00400000<>+52(SB)/4, $0x00400000
+DATA all_00400000<>+56(SB)/4, $0x00400000
+DATA all_00400000<>+60(SB)/4, $0x00400000
+GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
+
+// func winogradGradientBFloat16AVX2(dst []float32, stride int, places *[16]place, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradGradientBFloat16AVX2(SB), NOSPLIT, $16-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ n+40(FP), CX
+	MOVQ places+32(FP), DX
+	MOVQ stride+24(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (BX)(BX*4), DI
+	XORQ R8, R8
+	SUBQ $0x08, CX
+	JLT  loop1_tail
+
+loop1_whole:
+	LEAQ        (AX)(R8*4), R9
+	MOVQ        (DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y0
+	VPSLLD      $0x10, Y0, Y0
+	MOVQ        8(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	MOVQ        16(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	MOVQ        24(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VMOVAPS     Y0, Y4
+	VMOVUPS     Y4, (R9)
+	VADDPS      Y2, Y0, Y4
+	VADDPS      Y3, Y1, Y5
+	VADDPS      Y5, Y4, Y6
+	VSUBPS      Y5, Y4, Y4
+	VMOVUPS     Y6, (R9)(BX*1)
+	VMOVUPS     Y4, (R9)(BX*2)
+	VMOVAPS     Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y0
+	VMOVAPS     Y3, Y2
+	VMULPS      all_41000000<>+0(SB), Y2, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y2
+	VADDPS      Y2, Y0, Y1
+	VSUBPS      Y2, Y0, Y0
+	VMOVUPS     Y1, (R9)(SI*1)
+	VMOVUPS     Y0, (R9)(BX*4)
+	VMOVAPS     Y3, Y0
+	VMOVUPS     Y0, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	MOVQ        (DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y0
+	VPSLLD      $0x10, Y0, Y0
+	MOVQ        64(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VADDPS      Y1, Y0, Y0
+	MOVQ        32(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	MOVQ        96(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VADDPS      Y2, Y1, Y1
+	VADDPS      Y1, Y0, Y2
+	VSUBPS      Y1, Y0, Y0
+	MOVQ        8(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	MOVQ        72(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VADDPS      Y3, Y1, Y1
+	MOVQ        40(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	MOVQ        104(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VADDPS      Y4, Y3, Y3
+	VADDPS      Y3, Y1, Y4
+	VSUBPS      Y3, Y1, Y1
+	MOVQ        16(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	MOVQ        80(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VADDPS      Y5, Y3, Y3
+	MOVQ        48(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	MOVQ        112(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VADDPS      Y6, Y5, Y5
+	VADDPS      Y5, Y3, Y6
+	VSUBPS      Y5, Y3, Y3
+	MOVQ        24(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	MOVQ        88(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VADDPS      Y7, Y5, Y5
+	MOVQ        56(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y7
+	VPSLLD      $0x10, Y7, Y7
+	MOVQ        120(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VADDPS      Y8, Y7, Y7
+	VADDPS      Y7, Y5, Y8
+	VSUBPS      Y7, Y5, Y5
+	VMOVAPS     Y2, Y7
+	VMOVUPS     Y7, (R9)
+	VADDPS      Y6, Y2, Y7
+	VADDPS      Y8, Y4, Y9
+	VADDPS      Y9, Y7, Y10
+	VSUBPS      Y9, Y7, Y7
+	VMOVUPS     Y10, (R9)(BX*1)
+	VMOVUPS     Y7, (R9)(BX*2)
+	VMOVAPS     Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y6, Y2
+	VMOVAPS     Y8, Y6
+	VMULPS      all_41000000<>+0(SB), Y6, Y6
+	VFMADD231PS all_40000000<>+0(SB), Y4, Y6
+	VADDPS      Y6, Y2, Y4
+	VSUBPS      Y6, Y2, Y2
+	VMOVUPS     Y4, (R9)(SI*1)
+	VMOVUPS     Y2, (R9)(BX*4)
+	VMOVAPS     Y8, Y2
+	VMOVUPS     Y2, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	VMOVAPS     Y0, Y2
+	VMOVUPS     Y2, (R9)
+	VADDPS      Y3, Y0, Y2
+	VADDPS      Y5, Y1, Y4
+	VADDPS      Y4, Y2, Y6
+	VSUBPS      Y4, Y2, Y2
+	VMOVUPS     Y6, (R9)(BX*1)
+	VMOVUPS     Y2, (R9)(BX*2)
+	VMOVAPS     Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y0
+	VMOVAPS     Y5, Y2
+	VMULPS      all_41000000<>+0(SB), Y2, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y2
+	VADDPS      Y2, Y0, Y1
+	VSUBPS      Y2, Y0, Y0
+	VMOVUPS     Y1, (R9)(SI*1)
+	VMOVUPS     Y0, (R9)(BX*4)
+	VMOVAPS     Y5, Y0
+	VMOVUPS     Y0, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	MOVQ        (DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y0
+	VPSLLD      $0x10, Y0, Y0
+	MOVQ        64(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y1, Y0
+	MOVQ        96(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	VMULPS      all_41000000<>+0(SB), Y1, Y1
+	MOVQ        32(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	VADDPS      Y1, Y0, Y2
+	VSUBPS      Y1, Y0, Y0
+	MOVQ        8(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	MOVQ        72(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y1
+	MOVQ        104(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VMULPS      all_41000000<>+0(SB), Y3, Y3
+	MOVQ        40(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VFMADD231PS all_40000000<>+0(SB), Y4, Y3
+	VADDPS      Y3, Y1, Y4
+	VSUBPS      Y3, Y1, Y1
+	MOVQ        16(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	MOVQ        80(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS all_40800000<>+0(SB), Y5, Y3
+	MOVQ        112(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VMULPS      all_41000000<>+0(SB), Y5, Y5
+	MOVQ        48(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS all_40000000<>+0(SB), Y6, Y5
+	VADDPS      Y5, Y3, Y6
+	VSUBPS      Y5, Y3, Y3
+	MOVQ        24(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	MOVQ        88(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VFMADD231PS all_40800000<>+0(SB), Y7, Y5
+	MOVQ        120(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VMULPS      all_41000000<>+0(SB), Y7, Y7
+	MOVQ        56(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VFMADD231PS all_40000000<>+0(SB), Y8, Y7
+	VADDPS      Y7, Y5, Y8
+	VSUBPS      Y7, Y5, Y5
+	VMOVAPS     Y2, Y7
+	VMOVUPS     Y7, (R9)
+	VADDPS      Y6, Y2, Y7
+	VADDPS      Y8, Y4, Y9
+	VADDPS      Y9, Y7, Y10
+	VSUBPS      Y9, Y7, Y7
+	VMOVUPS     Y10, (R9)(BX*1)
+	VMOVUPS     Y7, (R9)(BX*2)
+	VMOVAPS     Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y6, Y2
+	VMOVAPS     Y8, Y6
+	VMULPS      all_41000000<>+0(SB), Y6, Y6
+	VFMADD231PS all_40000000<>+0(SB), Y4, Y6
+	VADDPS      Y6, Y2, Y4
+	VSUBPS      Y6, Y2, Y2
+	VMOVUPS     Y4, (R9)(SI*1)
+	VMOVUPS     Y2, (R9)(BX*4)
+	VMOVAPS     Y8, Y2
+	VMOVUPS     Y2, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	VMOVAPS     Y0, Y2
+	VMOVUPS     Y2, (R9)
+	VADDPS      Y3, Y0, Y2
+	VADDPS      Y5, Y1, Y4
+	VADDPS      Y4, Y2, Y6
+	VSUBPS      Y4, Y2, Y2
+	VMOVUPS     Y6, (R9)(BX*1)
+	VMOVUPS     Y2, (R9)(BX*2)
+	VMOVAPS     Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y0
+	VMOVAPS     Y5, Y2
+	VMULPS      all_41000000<>+0(SB), Y2, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y2
+	VADDPS      Y2, Y0, Y1
+	VSUBPS      Y2, Y0, Y0
+	VMOVUPS     Y1, (R9)(SI*1)
+	VMOVUPS     Y0, (R9)(BX*4)
+	VMOVAPS     Y5, Y0
+	VMOVUPS     Y0, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	MOVQ        96(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y0
+	VPSLLD      $0x10, Y0, Y0
+	MOVQ        104(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y1
+	VPSLLD      $0x10, Y1, Y1
+	MOVQ        112(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y2
+	VPSLLD      $0x10, Y2, Y2
+	MOVQ        120(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VMOVAPS     Y0, Y4
+	VMOVUPS     Y4, (R9)
+	VADDPS      Y2, Y0, Y4
+	VADDPS      Y3, Y1, Y5
+	VADDPS      Y5, Y4, Y6
+	VSUBPS      Y5, Y4, Y4
+	VMOVUPS     Y6, (R9)(BX*1)
+	VMOVUPS     Y4, (R9)(BX*2)
+	VMOVAPS     Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y0
+	VMOVAPS     Y3, Y2
+	VMULPS      all_41000000<>+0(SB), Y2, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y2
+	VADDPS      Y2, Y0, Y1
+	VSUBPS      Y2, Y0, Y0
+	VMOVUPS     Y1, (R9)(SI*1)
+	VMOVUPS     Y0, (R9)(BX*4)
+	VMOVAPS     Y3, Y0
+	VMOVUPS     Y0, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	ADDQ        $0x08, R8
+	CMPQ        R8, CX
+	JLE         loop1_whole
+
+loop1_tail:
+	ADDQ    $0x08, CX
+	SUBQ    R8, CX
+	JLE     loop1_done
+	LEAQ    tail_masks<>+32(SB), R9
+	NEGQ    CX
+	VMOVDQU (R9)(CX*4), Y0
+	NEGQ    CX
+	LEAQ    (AX)(R8*4), AX
+	MOVQ    (DX), R9
+	VXORPS  Y1, Y1, Y1
+	VMOVDQU X1, (SP)
+	LEAQ    (R9)(R8*2), R9
+	MOVQ    CX, R10
+
+loop2_row:
+	CMPQ    R10, $0x01
+	JLT     loop2_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop2_row
+
+loop2_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      8(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop3_row:
+	CMPQ    R10, $0x01
+	JLT     loop3_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop3_row
+
+loop3_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      16(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop4_row:
+	CMPQ    R10, $0x01
+	JLT     loop4_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop4_row
+
+loop4_end:
+	VPMOVZXWD (SP), Y3
+	VPSLLD    $0x10, Y3, Y3
+	MOVQ      24(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop5_row:
+	CMPQ    R10, $0x01
+	JLT     loop5_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop5_row
+
+loop5_end:
+	VPMOVZXWD   (SP), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VMOVAPS     Y1, Y5
+	VMASKMOVPS  Y5, Y0, (AX)
+	VADDPS      Y3, Y1, Y5
+	VADDPS      Y4, Y2, Y6
+	VADDPS      Y6, Y5, Y7
+	VSUBPS      Y6, Y5, Y5
+	VMASKMOVPS  Y7, Y0, (AX)(BX*1)
+	VMASKMOVPS  Y5, Y0, (AX)(BX*2)
+	VMOVAPS     Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y1
+	VMOVAPS     Y4, Y3
+	VMULPS      all_41000000<>+0(SB), Y3, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y3
+	VADDPS      Y3, Y1, Y2
+	VSUBPS      Y3, Y1, Y1
+	VMASKMOVPS  Y2, Y0, (AX)(SI*1)
+	VMASKMOVPS  Y1, Y0, (AX)(BX*4)
+	VMOVAPS     Y4, Y1
+	VMASKMOVPS  Y1, Y0, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	MOVQ        (DX), R9
+	VXORPS      Y1, Y1, Y1
+	VMOVDQU     X1, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop6_row:
+	CMPQ    R10, $0x01
+	JLT     loop6_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop6_row
+
+loop6_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      64(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop7_row:
+	CMPQ    R10, $0x01
+	JLT     loop7_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop7_row
+
+loop7_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VADDPS    Y2, Y1, Y1
+	MOVQ      32(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop8_row:
+	CMPQ    R10, $0x01
+	JLT     loop8_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop8_row
+
+loop8_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      96(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop9_row:
+	CMPQ    R10, $0x01
+	JLT     loop9_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop9_row
+
+loop9_end:
+	VPMOVZXWD (SP), Y3
+	VPSLLD    $0x10, Y3, Y3
+	VADDPS    Y3, Y2, Y2
+	VADDPS    Y2, Y1, Y3
+	VSUBPS    Y2, Y1, Y1
+	MOVQ      8(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop10_row:
+	CMPQ    R10, $0x01
+	JLT     loop10_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop10_row
+
+loop10_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      72(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop11_row:
+	CMPQ    R10, $0x01
+	JLT     loop11_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop11_row
+
+loop11_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VADDPS    Y4, Y2, Y2
+	MOVQ      40(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop12_row:
+	CMPQ    R10, $0x01
+	JLT     loop12_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop12_row
+
+loop12_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      104(DX), R9
+	VXORPS    Y5, Y5, Y5
+	VMOVDQU   X5, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop13_row:
+	CMPQ    R10, $0x01
+	JLT     loop13_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop13_row
+
+loop13_end:
+	VPMOVZXWD (SP), Y5
+	VPSLLD    $0x10, Y5, Y5
+	VADDPS    Y5, Y4, Y4
+	VADDPS    Y4, Y2, Y5
+	VSUBPS    Y4, Y2, Y2
+	MOVQ      16(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop14_row:
+	CMPQ    R10, $0x01
+	JLT     loop14_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop14_row
+
+loop14_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      80(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop15_row:
+	CMPQ    R10, $0x01
+	JLT     loop15_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop15_row
+
+loop15_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VADDPS    Y6, Y4, Y4
+	MOVQ      48(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop16_row:
+	CMPQ    R10, $0x01
+	JLT     loop16_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop16_row
+
+loop16_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      112(DX), R9
+	VXORPS    Y7, Y7, Y7
+	VMOVDQU   X7, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop17_row:
+	CMPQ    R10, $0x01
+	JLT     loop17_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop17_row
+
+loop17_end:
+	VPMOVZXWD (SP), Y7
+	VPSLLD    $0x10, Y7, Y7
+	VADDPS    Y7, Y6, Y6
+	VADDPS    Y6, Y4, Y7
+	VSUBPS    Y6, Y4, Y4
+	MOVQ      24(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop18_row:
+	CMPQ    R10, $0x01
+	JLT     loop18_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop18_row
+
+loop18_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      88(DX), R9
+	VXORPS    Y8, Y8, Y8
+	VMOVDQU   X8, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop19_row:
+	CMPQ    R10, $0x01
+	JLT     loop19_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop19_row
+
+loop19_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VADDPS    Y8, Y6, Y6
+	MOVQ      56(DX), R9
+	VXORPS    Y8, Y8, Y8
+	VMOVDQU   X8, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop20_row:
+	CMPQ    R10, $0x01
+	JLT     loop20_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop20_row
+
+loop20_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	MOVQ      120(DX), R9
+	VXORPS    Y9, Y9, Y9
+	VMOVDQU   X9, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop21_row:
+	CMPQ    R10, $0x01
+	JLT     loop21_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop21_row
+
+loop21_end:
+	VPMOVZXWD   (SP), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VADDPS      Y9, Y8, Y8
+	VADDPS      Y8, Y6, Y9
+	VSUBPS      Y8, Y6, Y6
+	VMOVAPS     Y3, Y8
+	VMASKMOVPS  Y8, Y0, (AX)
+	VADDPS      Y7, Y3, Y8
+	VADDPS      Y9, Y5, Y10
+	VADDPS      Y10, Y8, Y11
+	VSUBPS      Y10, Y8, Y8
+	VMASKMOVPS  Y11, Y0, (AX)(BX*1)
+	VMASKMOVPS  Y8, Y0, (AX)(BX*2)
+	VMOVAPS     Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y7, Y3
+	VMOVAPS     Y9, Y7
+	VMULPS      all_41000000<>+0(SB), Y7, Y7
+	VFMADD231PS all_40000000<>+0(SB), Y5, Y7
+	VADDPS      Y7, Y3, Y5
+	VSUBPS      Y7, Y3, Y3
+	VMASKMOVPS  Y5, Y0, (AX)(SI*1)
+	VMASKMOVPS  Y3, Y0, (AX)(BX*4)
+	VMOVAPS     Y9, Y3
+	VMASKMOVPS  Y3, Y0, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	VMOVAPS     Y1, Y3
+	VMASKMOVPS  Y3, Y0, (AX)
+	VADDPS      Y4, Y1, Y3
+	VADDPS      Y6, Y2, Y5
+	VADDPS      Y5, Y3, Y7
+	VSUBPS      Y5, Y3, Y3
+	VMASKMOVPS  Y7, Y0, (AX)(BX*1)
+	VMASKMOVPS  Y3, Y0, (AX)(BX*2)
+	VMOVAPS     Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y1
+	VMOVAPS     Y6, Y3
+	VMULPS      all_41000000<>+0(SB), Y3, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y3
+	VADDPS      Y3, Y1, Y2
+	VSUBPS      Y3, Y1, Y1
+	VMASKMOVPS  Y2, Y0, (AX)(SI*1)
+	VMASKMOVPS  Y1, Y0, (AX)(BX*4)
+	VMOVAPS     Y6, Y1
+	VMASKMOVPS  Y1, Y0, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	MOVQ        (DX), R9
+	VXORPS      Y1, Y1, Y1
+	VMOVDQU     X1, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop22_row:
+	CMPQ    R10, $0x01
+	JLT     loop22_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop22_row
+
+loop22_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      64(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop23_row:
+	CMPQ    R10, $0x01
+	JLT     loop23_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop23_row
+
+loop23_end:
+	VPMOVZXWD   (SP), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
+	MOVQ        96(DX), R9
+	VXORPS      Y2, Y2, Y2
+	VMOVDQU     X2, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop24_row:
+	CMPQ    R10, $0x01
+	JLT     loop24_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop24_row
+
+loop24_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	VMULPS    all_41000000<>+0(SB), Y2, Y2
+	MOVQ      32(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop25_row:
+	CMPQ    R10, $0x01
+	JLT     loop25_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop25_row
+
+loop25_end:
+	VPMOVZXWD   (SP), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y3, Y2
+	VADDPS      Y2, Y1, Y3
+	VSUBPS      Y2, Y1, Y1
+	MOVQ        8(DX), R9
+	VXORPS      Y2, Y2, Y2
+	VMOVDQU     X2, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop26_row:
+	CMPQ    R10, $0x01
+	JLT     loop26_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop26_row
+
+loop26_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      72(DX), R9
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop27_row:
+	CMPQ    R10, $0x01
+	JLT     loop27_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop27_row
+
+loop27_end:
+	VPMOVZXWD   (SP), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y2
+	MOVQ        104(DX), R9
+	VXORPS      Y4, Y4, Y4
+	VMOVDQU     X4, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop28_row:
+	CMPQ    R10, $0x01
+	JLT     loop28_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop28_row
+
+loop28_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	VMULPS    all_41000000<>+0(SB), Y4, Y4
+	MOVQ      40(DX), R9
+	VXORPS    Y5, Y5, Y5
+	VMOVDQU   X5, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop29_row:
+	CMPQ    R10, $0x01
+	JLT     loop29_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop29_row
+
+loop29_end:
+	VPMOVZXWD   (SP), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS all_40000000<>+0(SB), Y5, Y4
+	VADDPS      Y4, Y2, Y5
+	VSUBPS      Y4, Y2, Y2
+	MOVQ        16(DX), R9
+	VXORPS      Y4, Y4, Y4
+	VMOVDQU     X4, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop30_row:
+	CMPQ    R10, $0x01
+	JLT     loop30_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop30_row
+
+loop30_end:
+	VPMOVZXWD (SP), Y4
+	VPSLLD    $0x10, Y4, Y4
+	MOVQ      80(DX), R9
+	VXORPS    Y6, Y6, Y6
+	VMOVDQU   X6, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop31_row:
+	CMPQ    R10, $0x01
+	JLT     loop31_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop31_row
+
+loop31_end:
+	VPMOVZXWD   (SP), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS all_40800000<>+0(SB), Y6, Y4
+	MOVQ        112(DX), R9
+	VXORPS      Y6, Y6, Y6
+	VMOVDQU     X6, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop32_row:
+	CMPQ    R10, $0x01
+	JLT     loop32_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop32_row
+
+loop32_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	VMULPS    all_41000000<>+0(SB), Y6, Y6
+	MOVQ      48(DX), R9
+	VXORPS    Y7, Y7, Y7
+	VMOVDQU   X7, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop33_row:
+	CMPQ    R10, $0x01
+	JLT     loop33_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop33_row
+
+loop33_end:
+	VPMOVZXWD   (SP), Y7
+	VPSLLD      $0x10, Y7, Y7
+	VFMADD231PS all_40000000<>+0(SB), Y7, Y6
+	VADDPS      Y6, Y4, Y7
+	VSUBPS      Y6, Y4, Y4
+	MOVQ        24(DX), R9
+	VXORPS      Y6, Y6, Y6
+	VMOVDQU     X6, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop34_row:
+	CMPQ    R10, $0x01
+	JLT     loop34_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop34_row
+
+loop34_end:
+	VPMOVZXWD (SP), Y6
+	VPSLLD    $0x10, Y6, Y6
+	MOVQ      88(DX), R9
+	VXORPS    Y8, Y8, Y8
+	VMOVDQU   X8, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop35_row:
+	CMPQ    R10, $0x01
+	JLT     loop35_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop35_row
+
+loop35_end:
+	VPMOVZXWD   (SP), Y8
+	VPSLLD      $0x10, Y8, Y8
+	VFMADD231PS all_40800000<>+0(SB), Y8, Y6
+	MOVQ        120(DX), R9
+	VXORPS      Y8, Y8, Y8
+	VMOVDQU     X8, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop36_row:
+	CMPQ    R10, $0x01
+	JLT     loop36_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop36_row
+
+loop36_end:
+	VPMOVZXWD (SP), Y8
+	VPSLLD    $0x10, Y8, Y8
+	VMULPS    all_41000000<>+0(SB), Y8, Y8
+	MOVQ      56(DX), R9
+	VXORPS    Y9, Y9, Y9
+	VMOVDQU   X9, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop37_row:
+	CMPQ    R10, $0x01
+	JLT     loop37_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop37_row
+
+loop37_end:
+	VPMOVZXWD   (SP), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VFMADD231PS all_40000000<>+0(SB), Y9, Y8
+	VADDPS      Y8, Y6, Y9
+	VSUBPS      Y8, Y6, Y6
+	VMOVAPS     Y3, Y8
+	VMASKMOVPS  Y8, Y0, (AX)
+	VADDPS      Y7, Y3, Y8
+	VADDPS      Y9, Y5, Y10
+	VADDPS      Y10, Y8, Y11
+	VSUBPS      Y10, Y8, Y8
+	VMASKMOVPS  Y11, Y0, (AX)(BX*1)
+	VMASKMOVPS  Y8, Y0, (AX)(BX*2)
+	VMOVAPS     Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y7, Y3
+	VMOVAPS     Y9, Y7
+	VMULPS      all_41000000<>+0(SB), Y7, Y7
+	VFMADD231PS all_40000000<>+0(SB), Y5, Y7
+	VADDPS      Y7, Y3, Y5
+	VSUBPS      Y7, Y3, Y3
+	VMASKMOVPS  Y5, Y0, (AX)(SI*1)
+	VMASKMOVPS  Y3, Y0, (AX)(BX*4)
+	VMOVAPS     Y9, Y3
+	VMASKMOVPS  Y3, Y0, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	VMOVAPS     Y1, Y3
+	VMASKMOVPS  Y3, Y0, (AX)
+	VADDPS      Y4, Y1, Y3
+	VADDPS      Y6, Y2, Y5
+	VADDPS      Y5, Y3, Y7
+	VSUBPS      Y5, Y3, Y3
+	VMASKMOVPS  Y7, Y0, (AX)(BX*1)
+	VMASKMOVPS  Y3, Y0, (AX)(BX*2)
+	VMOVAPS     Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y1
+	VMOVAPS     Y6, Y3
+	VMULPS      all_41000000<>+0(SB), Y3, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y3
+	VADDPS      Y3, Y1, Y2
+	VSUBPS      Y3, Y1, Y1
+	VMASKMOVPS  Y2, Y0, (AX)(SI*1)
+	VMASKMOVPS  Y1, Y0, (AX)(BX*4)
+	VMOVAPS     Y6, Y1
+	VMASKMOVPS  Y1, Y0, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	MOVQ        96(DX), R9
+	VXORPS      Y1, Y1, Y1
+	VMOVDQU     X1, (SP)
+	LEAQ        (R9)(R8*2), R9
+	MOVQ        CX, R10
+
+loop38_row:
+	CMPQ    R10, $0x01
+	JLT     loop38_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop38_row
+
+loop38_end:
+	VPMOVZXWD (SP), Y1
+	VPSLLD    $0x10, Y1, Y1
+	MOVQ      104(DX), R9
+	VXORPS    Y2, Y2, Y2
+	VMOVDQU   X2, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop39_row:
+	CMPQ    R10, $0x01
+	JLT     loop39_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop39_row
+
+loop39_end:
+	VPMOVZXWD (SP), Y2
+	VPSLLD    $0x10, Y2, Y2
+	MOVQ      112(DX), R9
+	VXORPS    Y3, Y3, Y3
+	VMOVDQU   X3, (SP)
+	LEAQ      (R9)(R8*2), R9
+	MOVQ      CX, R10
+
+loop40_row:
+	CMPQ    R10, $0x01
+	JLT     loop40_end
+	MOVWLZX -2(R9)(R10*2), R11
+	MOVW    R11, -2(SP)(R10*2)
+	SUBQ    $0x01, R10
+	JMP     loop40_row
+
+loop40_end:
+	VPMOVZXWD (SP), Y3
+	VPSLLD    $0x10, Y3, Y3
+	MOVQ      120(DX), DX
+	VXORPS    Y4, Y4, Y4
+	VMOVDQU   X4, (SP)
+	LEAQ      (DX)(R8*2), DX
+
+loop41_row:
+	CMPQ    CX, $0x01
+	JLT     loop41_end
+	MOVWLZX -2(DX)(CX*2), R8
+	MOVW    R8, -2(SP)(CX*2)
+	SUBQ    $0x01, CX
+	JMP     loop41_row
+
+loop41_end:
+	VPMOVZXWD   (SP), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VMOVAPS     Y1, Y5
+	VMASKMOVPS  Y5, Y0, (AX)
+	VADDPS      Y3, Y1, Y5
+	VADDPS      Y4, Y2, Y6
+	VADDPS      Y6, Y5, Y7
+	VSUBPS      Y6, Y5, Y5
+	VMASKMOVPS  Y7, Y0, (AX)(BX*1)
+	VMASKMOVPS  Y5, Y0, (AX)(BX*2)
+	VMOVAPS     Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y1
+	VMOVAPS     Y4, Y3
+	VMULPS      all_41000000<>+0(SB), Y3, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y3
+	VADDPS      Y3, Y1, Y2
+	VSUBPS      Y3, Y1, Y1
+	VMASKMOVPS  Y2, Y0, (AX)(SI*1)
+	VMASKMOVPS  Y1, Y0, (AX)(BX*4)
+	VMOVAPS     Y4, Y1
+	VMASKMOVPS  Y1, Y0, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func winogradOutputBFloat16AVX2(places *[16]place, src []float32, stride int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradOutputBFloat16AVX2(SB), NOSPLIT, $528-48
+	MOVQ src_base+8(FP), AX
+	MOVQ n+40(FP), CX
+	MOVQ places+0(FP), DX
+	MOVQ stride+32(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	ADDQ SI, SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (SI)(SI*4), R8
+	XORQ R9, R9
+	SUBQ $0x08, CX
+	JLT  loop1_tail
+
+loop1_whole:
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Y0
+	VMOVUPS     (R10)(SI*2), Y1
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     (R10)(DI*1), Y1
+	VMOVUPS     (R10)(SI*4), Y2
+	VADDPS      Y2, Y1, Y1
+	VMOVUPS     (R10), Y2
+	VADDPS      Y0, Y2, Y2
+	VADDPS      Y1, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y1, Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y1
+	VMOVUPS     (R10)(SI*2), Y3
+	VADDPS      Y3, Y1, Y1
+	VMOVUPS     (R10)(DI*1), Y3
+	VMOVUPS     (R10)(SI*4), Y4
+	VADDPS      Y4, Y3, Y3
+	VMOVUPS     (R10), Y4
+	VADDPS      Y1, Y4, Y4
+	VADDPS      Y3, Y4, Y4
+	VFMADD231PS all_40800000<>+0(SB), Y3, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y3
+	VMOVUPS     (R10)(SI*2), Y5
+	VADDPS      Y5, Y3, Y3
+	VMOVUPS     (R10)(DI*1), Y5
+	VMOVUPS     (R10)(SI*4), Y6
+	VADDPS      Y6, Y5, Y5
+	VMOVUPS     (R10), Y6
+	VADDPS      Y3, Y6, Y6
+	VADDPS      Y5, Y6, Y6
+	VFMADD231PS all_40800000<>+0(SB), Y5, Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y5
+	VMOVUPS     (R10)(SI*2), Y7
+	VADDPS      Y7, Y5, Y5
+	VMOVUPS     (R10)(DI*1), Y7
+	VMOVUPS     (R10)(SI*4), Y8
+	VADDPS      Y8, Y7, Y7
+	VMOVUPS     (R10), Y8
+	VADDPS      Y5, Y8, Y8
+	VADDPS      Y7, Y8, Y8
+	VFMADD231PS all_40800000<>+0(SB), Y7, Y5
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y7
+	VMOVUPS     (R10)(SI*2), Y9
+	VADDPS      Y9, Y7, Y7
+	VMOVUPS     (R10)(DI*1), Y9
+	VMOVUPS     (R10)(SI*4), Y10
+	VADDPS      Y10, Y9, Y9
+	VMOVUPS     (R10), Y10
+	VADDPS      Y7, Y10, Y10
+	VADDPS      Y9, Y10, Y10
+	VFMADD231PS all_40800000<>+0(SB), Y9, Y7
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y9
+	VMOVUPS     (R10)(SI*2), Y11
+	VADDPS      Y11, Y9, Y9
+	VMOVUPS     (R10)(DI*1), Y11
+	VMOVUPS     (R10)(SI*4), Y12
+	VADDPS      Y12, Y11, Y11
+	VMOVUPS     (R10), Y12
+	VADDPS      Y9, Y12, Y12
+	VADDPS      Y11, Y12, Y12
+	VFMADD231PS all_40800000<>+0(SB), Y11, Y9
+	VADDPS      Y6, Y4, Y11
+	VADDPS      Y10, Y8, Y13
+	VADDPS      Y11, Y2, Y2
+	VADDPS      Y13, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y13, Y11
+	VMOVUPS     Y2, (SP)
+	VMOVUPS     Y11, 64(SP)
+	VSUBPS      Y6, Y4, Y2
+	VSUBPS      Y10, Y8, Y4
+	VADDPS      Y12, Y2, Y6
+	VFMADD231PS all_41000000<>+0(SB), Y4, Y6
+	VFMADD231PS all_40000000<>+0(SB), Y4, Y2
+	VMOVUPS     Y2, 32(SP)
+	VMOVUPS     Y6, 96(SP)
+	VADDPS      Y3, Y1, Y2
+	VADDPS      Y7, Y5, Y4
+	VADDPS      Y2, Y0, Y0
+	VADDPS      Y4, Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y2
+	VMOVUPS     Y0, 256(SP)
+	VMOVUPS     Y2, 320(SP)
+	VSUBPS      Y3, Y1, Y0
+	VSUBPS      Y7, Y5, Y1
+	VADDPS      Y9, Y0, Y2
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	VMOVUPS     Y0, 288(SP)
+	VMOVUPS     Y2, 352(SP)
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Y0
+	VMOVUPS     (R10)(SI*2), Y1
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     (R10)(DI*1), Y1
+	VMOVUPS     (R10)(SI*4), Y2
+	VSUBPS      Y2, Y1, Y1
+	VMOVUPS     (R10)(R8*1), Y2
+	VADDPS      Y2, Y0, Y2
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y1
+	VMOVUPS     (R10)(SI*2), Y3
+	VSUBPS      Y3, Y1, Y1
+	VMOVUPS     (R10)(DI*1), Y3
+	VMOVUPS     (R10)(SI*4), Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     (R10)(R8*1), Y4
+	VADDPS      Y4, Y1, Y4
+	VFMADD231PS all_41000000<>+0(SB), Y3, Y4
+	VFMADD231PS all_40000000<>+0(SB), Y3, Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y3
+	VMOVUPS     (R10)(SI*2), Y5
+	VSUBPS      Y5, Y3, Y3
+	VMOVUPS     (R10)(DI*1), Y5
+	VMOVUPS     (R10)(SI*4), Y6
+	VSUBPS      Y6, Y5, Y5
+	VMOVUPS     (R10)(R8*1), Y6
+	VADDPS      Y6, Y3, Y6
+	VFMADD231PS all_41000000<>+0(SB), Y5, Y6
+	VFMADD231PS all_40000000<>+0(SB), Y5, Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y5
+	VMOVUPS     (R10)(SI*2), Y7
+	VSUBPS      Y7, Y5, Y5
+	VMOVUPS     (R10)(DI*1), Y7
+	VMOVUPS     (R10)(SI*4), Y8
+	VSUBPS      Y8, Y7, Y7
+	VMOVUPS     (R10)(R8*1), Y8
+	VADDPS      Y8, Y5, Y8
+	VFMADD231PS all_41000000<>+0(SB), Y7, Y8
+	VFMADD231PS all_40000000<>+0(SB), Y7, Y5
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y7
+	VMOVUPS     (R10)(SI*2), Y9
+	VSUBPS      Y9, Y7, Y7
+	VMOVUPS     (R10)(DI*1), Y9
+	VMOVUPS     (R10)(SI*4), Y10
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     (R10)(R8*1), Y10
+	VADDPS      Y10, Y7, Y10
+	VFMADD231PS all_41000000<>+0(SB), Y9, Y10
+	VFMADD231PS all_40000000<>+0(SB), Y9, Y7
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Y9
+	VMOVUPS     (R10)(SI*2), Y11
+	VSUBPS      Y11, Y9, Y9
+	VMOVUPS     (R10)(DI*1), Y11
+	VMOVUPS     (R10)(SI*4), Y12
+	VSUBPS      Y12, Y11, Y11
+	VMOVUPS     (R10)(R8*1), Y12
+	VADDPS      Y12, Y9, Y12
+	VFMADD231PS all_41000000<>+0(SB), Y11, Y12
+	VFMADD231PS all_40000000<>+0(SB), Y11, Y9
+	VADDPS      Y3, Y1, Y11
+	VADDPS      Y7, Y5, Y13
+	VADDPS      Y11, Y0, Y0
+	VADDPS      Y13, Y0, Y0
+	VFMADD231PS all_40800000<>+0(SB), Y13, Y11
+	VMOVUPS     Y0, 128(SP)
+	VMOVUPS     Y11, 192(SP)
+	VSUBPS      Y3, Y1, Y0
+	VSUBPS      Y7, Y5, Y1
+	VADDPS      Y9, Y0, Y3
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	VMOVUPS     Y0, 160(SP)
+	VMOVUPS     Y3, 224(SP)
+	VADDPS      Y6, Y4, Y0
+	VADDPS      Y10, Y8, Y1
+	VADDPS      Y0, Y2, Y2
+	VADDPS      Y1, Y2, Y2
+	VFMADD231PS all_40800000<>+0(SB), Y1, Y0
+	VMOVUPS     Y2, 384(SP)
+	VMOVUPS     Y0, 448(SP)
+	VSUBPS      Y6, Y4, Y0
+	VSUBPS      Y10, Y8, Y1
+	VADDPS      Y12, Y0, Y2
+	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
+	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
+	VMOVUPS     Y0, 416(SP)
+	VMOVUPS     Y2, 480(SP)
+	VMOVUPS     (SP), Y0
+	MOVQ        (DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     32(SP), Y0
+	MOVQ        8(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     64(SP), Y0
+	MOVQ        16(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     96(SP), Y0
+	MOVQ        24(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     128(SP), Y0
+	MOVQ        32(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     160(SP), Y0
+	MOVQ        40(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     192(SP), Y0
+	MOVQ        48(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     224(SP), Y0
+	MOVQ        56(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     256(SP), Y0
+	MOVQ        64(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     288(SP), Y0
+	MOVQ        72(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     320(SP), Y0
+	MOVQ        80(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     352(SP), Y0
+	MOVQ        88(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     384(SP), Y0
+	MOVQ        96(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     416(SP), Y0
+	MOVQ        104(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     448(SP), Y0
+	MOVQ        112(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	VMOVUPS     480(SP), Y0
+	MOVQ        120(DX), R10
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, (R10)(R9*2)
+	ADDQ        $0x08, R9
+	CMPQ        R9, CX
+	JLE         loop1_whole
+
+loop1_tail:
+	ADDQ        $0x08, CX
+	SUBQ        R9, CX
+	JLE         loop1_done
+	LEAQ        tail_masks<>+32(SB), R10
+	NEGQ        CX
+	VMOVDQU     (R10)(CX*4), Y0
+	NEGQ        CX
+	LEAQ        (AX)(R9*4), R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y1
+	VMASKMOVPS  (R10)(SI*2), Y0, Y2
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  (R10)(DI*1), Y0, Y2
+	VMASKMOVPS  (R10)(SI*4), Y0, Y3
+	VADDPS      Y3, Y2, Y2
+	VMASKMOVPS  (R10), Y0, Y3
+	VADDPS      Y1, Y3, Y3
+	VADDPS      Y2, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y2
+	VMASKMOVPS  (R10)(SI*2), Y0, Y4
+	VADDPS      Y4, Y2, Y2
+	VMASKMOVPS  (R10)(DI*1), Y0, Y4
+	VMASKMOVPS  (R10)(SI*4), Y0, Y5
+	VADDPS      Y5, Y4, Y4
+	VMASKMOVPS  (R10), Y0, Y5
+	VADDPS      Y2, Y5, Y5
+	VADDPS      Y4, Y5, Y5
+	VFMADD231PS all_40800000<>+0(SB), Y4, Y2
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y4
+	VMASKMOVPS  (R10)(SI*2), Y0, Y6
+	VADDPS      Y6, Y4, Y4
+	VMASKMOVPS  (R10)(DI*1), Y0, Y6
+	VMASKMOVPS  (R10)(SI*4), Y0, Y7
+	VADDPS      Y7, Y6, Y6
+	VMASKMOVPS  (R10), Y0, Y7
+	VADDPS      Y4, Y7, Y7
+	VADDPS      Y6, Y7, Y7
+	VFMADD231PS all_40800000<>+0(SB), Y6, Y4
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y6
+	VMASKMOVPS  (R10)(SI*2), Y0, Y8
+	VADDPS      Y8, Y6, Y6
+	VMASKMOVPS  (R10)(DI*1), Y0, Y8
+	VMASKMOVPS  (R10)(SI*4), Y0, Y9
+	VADDPS      Y9, Y8, Y8
+	VMASKMOVPS  (R10), Y0, Y9
+	VADDPS      Y6, Y9, Y9
+	VADDPS      Y8, Y9, Y9
+	VFMADD231PS all_40800000<>+0(SB), Y8, Y6
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y8
+	VMASKMOVPS  (R10)(SI*2), Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VMASKMOVPS  (R10)(DI*1), Y0, Y10
+	VMASKMOVPS  (R10)(SI*4), Y0, Y11
+	VADDPS      Y11, Y10, Y10
+	VMASKMOVPS  (R10), Y0, Y11
+	VADDPS      Y8, Y11, Y11
+	VADDPS      Y10, Y11, Y11
+	VFMADD231PS all_40800000<>+0(SB), Y10, Y8
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y10
+	VMASKMOVPS  (R10)(SI*2), Y0, Y12
+	VADDPS      Y12, Y10, Y10
+	VMASKMOVPS  (R10)(DI*1), Y0, Y12
+	VMASKMOVPS  (R10)(SI*4), Y0, Y13
+	VADDPS      Y13, Y12, Y12
+	VMASKMOVPS  (R10), Y0, Y13
+	VADDPS      Y10, Y13, Y13
+	VADDPS      Y12, Y13, Y13
+	VFMADD231PS all_40800000<>+0(SB), Y12, Y10
+	VADDPS      Y7, Y5, Y12
+	VADDPS      Y11, Y9, Y14
+	VADDPS      Y12, Y3, Y3
+	VADDPS      Y14, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y14, Y12
+	VMOVUPS     Y3, (SP)
+	VMOVUPS     Y12, 64(SP)
+	VSUBPS      Y7, Y5, Y3
+	VSUBPS      Y11, Y9, Y5
+	VADDPS      Y13, Y3, Y7
+	VFMADD231PS all_41000000<>+0(SB), Y5, Y7
+	VFMADD231PS all_40000000<>+0(SB), Y5, Y3
+	VMOVUPS     Y3, 32(SP)
+	VMOVUPS     Y7, 96(SP)
+	VADDPS      Y4, Y2, Y3
+	VADDPS      Y8, Y6, Y5
+	VADDPS      Y3, Y1, Y1
+	VADDPS      Y5, Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y5, Y3
+	VMOVUPS     Y1, 256(SP)
+	VMOVUPS     Y3, 320(SP)
+	VSUBPS      Y4, Y2, Y1
+	VSUBPS      Y8, Y6, Y2
+	VADDPS      Y10, Y1, Y3
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	VMOVUPS     Y1, 288(SP)
+	VMOVUPS     Y3, 352(SP)
+	LEAQ        (AX)(R9*4), R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y1
+	VMASKMOVPS  (R10)(SI*2), Y0, Y2
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  (R10)(DI*1), Y0, Y2
+	VMASKMOVPS  (R10)(SI*4), Y0, Y3
+	VSUBPS      Y3, Y2, Y2
+	VMASKMOVPS  (R10)(R8*1), Y0, Y3
+	VADDPS      Y3, Y1, Y3
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y2
+	VMASKMOVPS  (R10)(SI*2), Y0, Y4
+	VSUBPS      Y4, Y2, Y2
+	VMASKMOVPS  (R10)(DI*1), Y0, Y4
+	VMASKMOVPS  (R10)(SI*4), Y0, Y5
+	VSUBPS      Y5, Y4, Y4
+	VMASKMOVPS  (R10)(R8*1), Y0, Y5
+	VADDPS      Y5, Y2, Y5
+	VFMADD231PS all_41000000<>+0(SB), Y4, Y5
+	VFMADD231PS all_40000000<>+0(SB), Y4, Y2
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y4
+	VMASKMOVPS  (R10)(SI*2), Y0, Y6
+	VSUBPS      Y6, Y4, Y4
+	VMASKMOVPS  (R10)(DI*1), Y0, Y6
+	VMASKMOVPS  (R10)(SI*4), Y0, Y7
+	VSUBPS      Y7, Y6, Y6
+	VMASKMOVPS  (R10)(R8*1), Y0, Y7
+	VADDPS      Y7, Y4, Y7
+	VFMADD231PS all_41000000<>+0(SB), Y6, Y7
+	VFMADD231PS all_40000000<>+0(SB), Y6, Y4
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y6
+	VMASKMOVPS  (R10)(SI*2), Y0, Y8
+	VSUBPS      Y8, Y6, Y6
+	VMASKMOVPS  (R10)(DI*1), Y0, Y8
+	VMASKMOVPS  (R10)(SI*4), Y0, Y9
+	VSUBPS      Y9, Y8, Y8
+	VMASKMOVPS  (R10)(R8*1), Y0, Y9
+	VADDPS      Y9, Y6, Y9
+	VFMADD231PS all_41000000<>+0(SB), Y8, Y9
+	VFMADD231PS all_40000000<>+0(SB), Y8, Y6
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y8
+	VMASKMOVPS  (R10)(SI*2), Y0, Y10
+	VSUBPS      Y10, Y8, Y8
+	VMASKMOVPS  (R10)(DI*1), Y0, Y10
+	VMASKMOVPS  (R10)(SI*4), Y0, Y11
+	VSUBPS      Y11, Y10, Y10
+	VMASKMOVPS  (R10)(R8*1), Y0, Y11
+	VADDPS      Y11, Y8, Y11
+	VFMADD231PS all_41000000<>+0(SB), Y10, Y11
+	VFMADD231PS all_40000000<>+0(SB), Y10, Y8
+	ADDQ        BX, R10
+	VMASKMOVPS  (R10)(SI*1), Y0, Y10
+	VMASKMOVPS  (R10)(SI*2), Y0, Y12
+	VSUBPS      Y12, Y10, Y10
+	VMASKMOVPS  (R10)(DI*1), Y0, Y12
+	VMASKMOVPS  (R10)(SI*4), Y0, Y13
+	VSUBPS      Y13, Y12, Y12
+	VMASKMOVPS  (R10)(R8*1), Y0, Y0
+	VADDPS      Y0, Y10, Y0
+	VFMADD231PS all_41000000<>+0(SB), Y12, Y0
+	VFMADD231PS all_40000000<>+0(SB), Y12, Y10
+	VADDPS      Y4, Y2, Y12
+	VADDPS      Y8, Y6, Y13
+	VADDPS      Y12, Y1, Y1
+	VADDPS      Y13, Y1, Y1
+	VFMADD231PS all_40800000<>+0(SB), Y13, Y12
+	VMOVUPS     Y1, 128(SP)
+	VMOVUPS     Y12, 192(SP)
+	VSUBPS      Y4, Y2, Y1
+	VSUBPS      Y8, Y6, Y2
+	VADDPS      Y10, Y1, Y4
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y4
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	VMOVUPS     Y1, 160(SP)
+	VMOVUPS     Y4, 224(SP)
+	VADDPS      Y7, Y5, Y1
+	VADDPS      Y11, Y9, Y2
+	VADDPS      Y1, Y3, Y3
+	VADDPS      Y2, Y3, Y3
+	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
+	VMOVUPS     Y3, 384(SP)
+	VMOVUPS     Y1, 448(SP)
+	VSUBPS      Y7, Y5, Y1
+	VSUBPS      Y11, Y9, Y2
+	VADDPS      Y0, Y1, Y0
+	VFMADD231PS all_41000000<>+0(SB), Y2, Y0
+	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
+	VMOVUPS     Y1, 416(SP)
+	VMOVUPS     Y0, 480(SP)
+	VMOVUPS     (SP), Y0
+	MOVQ        (DX), AX
+	VCMPPS      $0x03, Y0, Y0, Y1
+	VPSRLD      $0x10, Y0, Y2
+	VANDPS      all_00000001<>+0(SB), Y2, Y2
+	VPADDD      all_00007fff<>+0(SB), Y0, Y3
+	VPADDD      Y2, Y3, Y3
+	VPOR        all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS   Y1, Y0, Y3, Y3
+	VPSRLD      $0x10, Y3, Y3
+	VPACKUSDW   Y3, Y3, Y3
+	VPERMQ      $0x08, Y3, Y3
+	VMOVDQU     X3, 512(SP)
+	LEAQ        (AX)(R9*2), AX
+	MOVQ        CX, BX
+
+loop2_row:
+	CMPQ    BX, $0x01
+	JLT     loop2_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop2_row
+
+loop2_end:
+	VMOVUPS   32(SP), Y0
+	MOVQ      8(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop3_row:
+	CMPQ    BX, $0x01
+	JLT     loop3_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop3_row
+
+loop3_end:
+	VMOVUPS   64(SP), Y0
+	MOVQ      16(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop4_row:
+	CMPQ    BX, $0x01
+	JLT     loop4_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop4_row
+
+loop4_end:
+	VMOVUPS   96(SP), Y0
+	MOVQ      24(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop5_row:
+	CMPQ    BX, $0x01
+	JLT     loop5_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop5_row
+
+loop5_end:
+	VMOVUPS   128(SP), Y0
+	MOVQ      32(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop6_row:
+	CMPQ    BX, $0x01
+	JLT     loop6_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop6_row
+
+loop6_end:
+	VMOVUPS   160(SP), Y0
+	MOVQ      40(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop7_row:
+	CMPQ    BX, $0x01
+	JLT     loop7_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop7_row
+
+loop7_end:
+	VMOVUPS   192(SP), Y0
+	MOVQ      48(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop8_row:
+	CMPQ    BX, $0x01
+	JLT     loop8_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop8_row
+
+loop8_end:
+	VMOVUPS   224(SP), Y0
+	MOVQ      56(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop9_row:
+	CMPQ    BX, $0x01
+	JLT     loop9_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop9_row
+
+loop9_end:
+	VMOVUPS   256(SP), Y0
+	MOVQ      64(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop10_row:
+	CMPQ    BX, $0x01
+	JLT     loop10_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop10_row
+
+loop10_end:
+	VMOVUPS   288(SP), Y0
+	MOVQ      72(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop11_row:
+	CMPQ    BX, $0x01
+	JLT     loop11_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop11_row
+
+loop11_end:
+	VMOVUPS   320(SP), Y0
+	MOVQ      80(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop12_row:
+	CMPQ    BX, $0x01
+	JLT     loop12_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop12_row
+
+loop12_end:
+	VMOVUPS   352(SP), Y0
+	MOVQ      88(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop13_row:
+	CMPQ    BX, $0x01
+	JLT     loop13_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop13_row
+
+loop13_end:
+	VMOVUPS   384(SP), Y0
+	MOVQ      96(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop14_row:
+	CMPQ    BX, $0x01
+	JLT     loop14_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop14_row
+
+loop14_end:
+	VMOVUPS   416(SP), Y0
+	MOVQ      104(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop15_row:
+	CMPQ    BX, $0x01
+	JLT     loop15_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop15_row
+
+loop15_end:
+	VMOVUPS   448(SP), Y0
+	MOVQ      112(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+	MOVQ      CX, BX
+
+loop16_row:
+	CMPQ    BX, $0x01
+	JLT     loop16_end
+	MOVWLZX 510(SP)(BX*2), SI
+	MOVW    SI, -2(AX)(BX*2)
+	SUBQ    $0x01, BX
+	JMP     loop16_row
+
+loop16_end:
+	VMOVUPS   480(SP), Y0
+	MOVQ      120(DX), AX
+	VCMPPS    $0x03, Y0, Y0, Y1
+	VPSRLD    $0x10, Y0, Y2
+	VANDPS    all_00000001<>+0(SB), Y2, Y2
+	VPADDD    all_00007fff<>+0(SB), Y0, Y3
+	VPADDD    Y2, Y3, Y3
+	VPOR      all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS Y1, Y0, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPACKUSDW Y3, Y3, Y3
+	VPERMQ    $0x08, Y3, Y3
+	VMOVDQU   X3, 512(SP)
+	LEAQ      (AX)(R9*2), AX
+
+loop17_row:
+	CMPQ    CX, $0x01
+	JLT     loop17_end
+	MOVWLZX 510(SP)(CX*2), DX
+	MOVW    DX, -2(AX)(CX*2)
+	SUBQ    $0x01, CX
+	JMP     loop17_row
+
+loop17_end:
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func winogradWeightsAVX2(dst []float32, stride int, places *[9]place, n int)
 // Requires: AVX, FMA3
 TEXT ·winogradWeightsAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst_base+0(FP), AX
@@ -1973,448 +6786,7 @@ DATA all_3daaaaab<>+56(SB)/4, $0x3daaaaab
 DATA all_3daaaaab<>+60(SB)/4, $0x3daaaaab
 GLOBL all_3daaaaab<>(SB), RODATA|NOPTR, $64
 
-// func winogradOutputAVX2(places *[16]*float32, src []float32, stride int, n int)
-// Requires: AVX, FMA3
-TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-48
-	MOVQ src_base+8(FP), AX
-	MOVQ n+40(FP), CX
-	MOVQ places+0(FP), DX
-	MOVQ stride+32(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	ADDQ SI, SI
-	LEAQ (SI)(SI*2), DI
-	LEAQ (SI)(SI*4), R8
-	XORQ R9, R9
-	SUBQ $0x08, CX
-	JLT  loop1_tail
-
-loop1_whole:
-	LEAQ        (AX)(R9*4), R10
-	VMOVUPS     (R10)(SI*1), Y0
-	VMOVUPS     (R10)(SI*2), Y1
-	VADDPS      Y1, Y0, Y0
-	VMOVUPS     (R10)(DI*1), Y1
-	VMOVUPS     (R10)(SI*4), Y2
-	VADDPS      Y2, Y1, Y1
-	VMOVUPS     (R10), Y2
-	VADDPS      Y0, Y2, Y2
-	VADDPS      Y1, Y2, Y2
-	VFMADD231PS all_40800000<>+0(SB), Y1, Y0
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y1
-	VMOVUPS     (R10)(SI*2), Y3
-	VADDPS      Y3, Y1, Y1
-	VMOVUPS     (R10)(DI*1), Y3
-	VMOVUPS     (R10)(SI*4), Y4
-	VADDPS      Y4, Y3, Y3
-	VMOVUPS     (R10), Y4
-	VADDPS      Y1, Y4, Y4
-	VADDPS      Y3, Y4, Y4
-	VFMADD231PS all_40800000<>+0(SB), Y3, Y1
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y3
-	VMOVUPS     (R10)(SI*2), Y5
-	VADDPS      Y5, Y3, Y3
-	VMOVUPS     (R10)(DI*1), Y5
-	VMOVUPS     (R10)(SI*4), Y6
-	VADDPS      Y6, Y5, Y5
-	VMOVUPS     (R10), Y6
-	VADDPS      Y3, Y6, Y6
-	VADDPS      Y5, Y6, Y6
-	VFMADD231PS all_40800000<>+0(SB), Y5, Y3
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y5
-	VMOVUPS     (R10)(SI*2), Y7
-	VADDPS      Y7, Y5, Y5
-	VMOVUPS     (R10)(DI*1), Y7
-	VMOVUPS     (R10)(SI*4), Y8
-	VADDPS      Y8, Y7, Y7
-	VMOVUPS     (R10), Y8
-	VADDPS      Y5, Y8, Y8
-	VADDPS      Y7, Y8, Y8
-	VFMADD231PS all_40800000<>+0(SB), Y7, Y5
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y7
-	VMOVUPS     (R10)(SI*2), Y9
-	VADDPS      Y9, Y7, Y7
-	VMOVUPS     (R10)(DI*1), Y9
-	VMOVUPS     (R10)(SI*4), Y10
-	VADDPS      Y10, Y9, Y9
-	VMOVUPS     (R10), Y10
-	VADDPS      Y7, Y10, Y10
-	VADDPS      Y9, Y10, Y10
-	VFMADD231PS all_40800000<>+0(SB), Y9, Y7
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y9
-	VMOVUPS     (R10)(SI*2), Y11
-	VADDPS      Y11, Y9, Y9
-	VMOVUPS     (R10)(DI*1), Y11
-	VMOVUPS     (R10)(SI*4), Y12
-	VADDPS      Y12, Y11, Y11
-	VMOVUPS     (R10), Y12
-	VADDPS      Y9, Y12, Y12
-	VADDPS      Y11, Y12, Y12
-	VFMADD231PS all_40800000<>+0(SB), Y11, Y9
-	VADDPS      Y6, Y4, Y11
-	VADDPS      Y10, Y8, Y13
-	VADDPS      Y11, Y2, Y2
-	VADDPS      Y13, Y2, Y2
-	VFMADD231PS all_40800000<>+0(SB), Y13, Y11
-	MOVQ        (DX), R10
-	VMOVUPS     Y2, (R10)(R9*4)
-	MOVQ        16(DX), R10
-	VMOVUPS     Y11, (R10)(R9*4)
-	VSUBPS      Y6, Y4, Y2
-	VSUBPS      Y10, Y8, Y4
-	VADDPS      Y12, Y2, Y6
-	VFMADD231PS all_41000000<>+0(SB), Y4, Y6
-	VFMADD231PS all_40000000<>+0(SB), Y4, Y2
-	MOVQ        8(DX), R10
-	VMOVUPS     Y2, (R10)(R9*4)
-	MOVQ        24(DX), R10
-	VMOVUPS     Y6, (R10)(R9*4)
-	VADDPS      Y3, Y1, Y2
-	VADDPS      Y7, Y5, Y4
-	VADDPS      Y2, Y0, Y0
-	VADDPS      Y4, Y0, Y0
-	VFMADD231PS all_40800000<>+0(SB), Y4, Y2
-	MOVQ        64(DX), R10
-	VMOVUPS     Y0, (R10)(R9*4)
-	MOVQ        80(DX), R10
-	VMOVUPS     Y2, (R10)(R9*4)
-	VSUBPS      Y3, Y1, Y0
-	VSUBPS      Y7, Y5, Y1
-	VADDPS      Y9, Y0, Y2
-	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
-	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
-	MOVQ        72(DX), R10
-	VMOVUPS     Y0, (R10)(R9*4)
-	MOVQ        88(DX), R10
-	VMOVUPS     Y2, (R10)(R9*4)
-	LEAQ        (AX)(R9*4), R10
-	VMOVUPS     (R10)(SI*1), Y0
-	VMOVUPS     (R10)(SI*2), Y1
-	VSUBPS      Y1, Y0, Y0
-	VMOVUPS     (R10)(DI*1), Y1
-	VMOVUPS     (R10)(SI*4), Y2
-	VSUBPS      Y2, Y1, Y1
-	VMOVUPS     (R10)(R8*1), Y2
-	VADDPS      Y2, Y0, Y2
-	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
-	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y1
-	VMOVUPS     (R10)(SI*2), Y3
-	VSUBPS      Y3, Y1, Y1
-	VMOVUPS     (R10)(DI*1), Y3
-	VMOVUPS     (R10)(SI*4), Y4
-	VSUBPS      Y4, Y3, Y3
-	VMOVUPS     (R10)(R8*1), Y4
-	VADDPS      Y4, Y1, Y4
-	VFMADD231PS all_41000000<>+0(SB), Y3, Y4
-	VFMADD231PS all_40000000<>+0(SB), Y3, Y1
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y3
-	VMOVUPS     (R10)(SI*2), Y5
-	VSUBPS      Y5, Y3, Y3
-	VMOVUPS     (R10)(DI*1), Y5
-	VMOVUPS     (R10)(SI*4), Y6
-	VSUBPS      Y6, Y5, Y5
-	VMOVUPS     (R10)(R8*1), Y6
-	VADDPS      Y6, Y3, Y6
-	VFMADD231PS all_41000000<>+0(SB), Y5, Y6
-	VFMADD231PS all_40000000<>+0(SB), Y5, Y3
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y5
-	VMOVUPS     (R10)(SI*2), Y7
-	VSUBPS      Y7, Y5, Y5
-	VMOVUPS     (R10)(DI*1), Y7
-	VMOVUPS     (R10)(SI*4), Y8
-	VSUBPS      Y8, Y7, Y7
-	VMOVUPS     (R10)(R8*1), Y8
-	VADDPS      Y8, Y5, Y8
-	VFMADD231PS all_41000000<>+0(SB), Y7, Y8
-	VFMADD231PS all_40000000<>+0(SB), Y7, Y5
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y7
-	VMOVUPS     (R10)(SI*2), Y9
-	VSUBPS      Y9, Y7, Y7
-	VMOVUPS     (R10)(DI*1), Y9
-	VMOVUPS     (R10)(SI*4), Y10
-	VSUBPS      Y10, Y9, Y9
-	VMOVUPS     (R10)(R8*1), Y10
-	VADDPS      Y10, Y7, Y10
-	VFMADD231PS all_41000000<>+0(SB), Y9, Y10
-	VFMADD231PS all_40000000<>+0(SB), Y9, Y7
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Y9
-	VMOVUPS     (R10)(SI*2), Y11
-	VSUBPS      Y11, Y9, Y9
-	VMOVUPS     (R10)(DI*1), Y11
-	VMOVUPS     (R10)(SI*4), Y12
-	VSUBPS      Y12, Y11, Y11
-	VMOVUPS     (R10)(R8*1), Y12
-	VADDPS      Y12, Y9, Y12
-	VFMADD231PS all_41000000<>+0(SB), Y11, Y12
-	VFMADD231PS all_40000000<>+0(SB), Y11, Y9
-	VADDPS      Y3, Y1, Y11
-	VADDPS      Y7, Y5, Y13
-	VADDPS      Y11, Y0, Y0
-	VADDPS      Y13, Y0, Y0
-	VFMADD231PS all_40800000<>+0(SB), Y13, Y11
-	MOVQ        32(DX), R10
-	VMOVUPS     Y0, (R10)(R9*4)
-	MOVQ        48(DX), R10
-	VMOVUPS     Y11, (R10)(R9*4)
-	VSUBPS      Y3, Y1, Y0
-	VSUBPS      Y7, Y5, Y1
-	VADDPS      Y9, Y0, Y3
-	VFMADD231PS all_41000000<>+0(SB), Y1, Y3
-	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
-	MOVQ        40(DX), R10
-	VMOVUPS     Y0, (R10)(R9*4)
-	MOVQ        56(DX), R10
-	VMOVUPS     Y3, (R10)(R9*4)
-	VADDPS      Y6, Y4, Y0
-	VADDPS      Y10, Y8, Y1
-	VADDPS      Y0, Y2, Y2
-	VADDPS      Y1, Y2, Y2
-	VFMADD231PS all_40800000<>+0(SB), Y1, Y0
-	MOVQ        96(DX), R10
-	VMOVUPS     Y2, (R10)(R9*4)
-	MOVQ        112(DX), R10
-	VMOVUPS     Y0, (R10)(R9*4)
-	VSUBPS      Y6, Y4, Y0
-	VSUBPS      Y10, Y8, Y1
-	VADDPS      Y12, Y0, Y2
-	VFMADD231PS all_41000000<>+0(SB), Y1, Y2
-	VFMADD231PS all_40000000<>+0(SB), Y1, Y0
-	MOVQ        104(DX), R10
-	VMOVUPS     Y0, (R10)(R9*4)
-	MOVQ        120(DX), R10
-	VMOVUPS     Y2, (R10)(R9*4)
-	ADDQ        $0x08, R9
-	CMPQ        R9, CX
-	JLE         loop1_whole
-
-loop1_tail:
-	ADDQ        $0x08, CX
-	SUBQ        R9, CX
-	JLE         loop1_done
-	LEAQ        tail_masks<>+32(SB), R10
-	NEGQ        CX
-	VMOVDQU     (R10)(CX*4), Y0
-	LEAQ        (AX)(R9*4), CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y1
-	VMASKMOVPS  (CX)(SI*2), Y0, Y2
-	VADDPS      Y2, Y1, Y1
-	VMASKMOVPS  (CX)(DI*1), Y0, Y2
-	VMASKMOVPS  (CX)(SI*4), Y0, Y3
-	VADDPS      Y3, Y2, Y2
-	VMASKMOVPS  (CX), Y0, Y3
-	VADDPS      Y1, Y3, Y3
-	VADDPS      Y2, Y3, Y3
-	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y2
-	VMASKMOVPS  (CX)(SI*2), Y0, Y4
-	VADDPS      Y4, Y2, Y2
-	VMASKMOVPS  (CX)(DI*1), Y0, Y4
-	VMASKMOVPS  (CX)(SI*4), Y0, Y5
-	VADDPS      Y5, Y4, Y4
-	VMASKMOVPS  (CX), Y0, Y5
-	VADDPS      Y2, Y5, Y5
-	VADDPS      Y4, Y5, Y5
-	VFMADD231PS all_40800000<>+0(SB), Y4, Y2
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y4
-	VMASKMOVPS  (CX)(SI*2), Y0, Y6
-	VADDPS      Y6, Y4, Y4
-	VMASKMOVPS  (CX)(DI*1), Y0, Y6
-	VMASKMOVPS  (CX)(SI*4), Y0, Y7
-	VADDPS      Y7, Y6, Y6
-	VMASKMOVPS  (CX), Y0, Y7
-	VADDPS      Y4, Y7, Y7
-	VADDPS      Y6, Y7, Y7
-	VFMADD231PS all_40800000<>+0(SB), Y6, Y4
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y6
-	VMASKMOVPS  (CX)(SI*2), Y0, Y8
-	VADDPS      Y8, Y6, Y6
-	VMASKMOVPS  (CX)(DI*1), Y0, Y8
-	VMASKMOVPS  (CX)(SI*4), Y0, Y9
-	VADDPS      Y9, Y8, Y8
-	VMASKMOVPS  (CX), Y0, Y9
-	VADDPS      Y6, Y9, Y9
-	VADDPS      Y8, Y9, Y9
-	VFMADD231PS all_40800000<>+0(SB), Y8, Y6
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y8
-	VMASKMOVPS  (CX)(SI*2), Y0, Y10
-	VADDPS      Y10, Y8, Y8
-	VMASKMOVPS  (CX)(DI*1), Y0, Y10
-	VMASKMOVPS  (CX)(SI*4), Y0, Y11
-	VADDPS      Y11, Y10, Y10
-	VMASKMOVPS  (CX), Y0, Y11
-	VADDPS      Y8, Y11, Y11
-	VADDPS      Y10, Y11, Y11
-	VFMADD231PS all_40800000<>+0(SB), Y10, Y8
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y10
-	VMASKMOVPS  (CX)(SI*2), Y0, Y12
-	VADDPS      Y12, Y10, Y10
-	VMASKMOVPS  (CX)(DI*1), Y0, Y12
-	VMASKMOVPS  (CX)(SI*4), Y0, Y13
-	VADDPS      Y13, Y12, Y12
-	VMASKMOVPS  (CX), Y0, Y13
-	VADDPS      Y10, Y13, Y13
-	VADDPS      Y12, Y13, Y13
-	VFMADD231PS all_40800000<>+0(SB), Y12, Y10
-	VADDPS      Y7, Y5, Y12
-	VADDPS      Y11, Y9, Y14
-	VADDPS      Y12, Y3, Y3
-	VADDPS      Y14, Y3, Y3
-	VFMADD231PS all_40800000<>+0(SB), Y14, Y12
-	MOVQ        (DX), CX
-	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
-	MOVQ        16(DX), CX
-	VMASKMOVPS  Y12, Y0, (CX)(R9*4)
-	VSUBPS      Y7, Y5, Y3
-	VSUBPS      Y11, Y9, Y5
-	VADDPS      Y13, Y3, Y7
-	VFMADD231PS all_41000000<>+0(SB), Y5, Y7
-	VFMADD231PS all_40000000<>+0(SB), Y5, Y3
-	MOVQ        8(DX), CX
-	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
-	MOVQ        24(DX), CX
-	VMASKMOVPS  Y7, Y0, (CX)(R9*4)
-	VADDPS      Y4, Y2, Y3
-	VADDPS      Y8, Y6, Y5
-	VADDPS      Y3, Y1, Y1
-	VADDPS      Y5, Y1, Y1
-	VFMADD231PS all_40800000<>+0(SB), Y5, Y3
-	MOVQ        64(DX), CX
-	VMASKMOVPS  Y1, Y0, (CX)(R9*4)
-	MOVQ        80(DX), CX
-	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
-	VSUBPS      Y4, Y2, Y1
-	VSUBPS      Y8, Y6, Y2
-	VADDPS      Y10, Y1, Y3
-	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
-	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
-	MOVQ        72(DX), CX
-	VMASKMOVPS  Y1, Y0, (CX)(R9*4)
-	MOVQ        88(DX), CX
-	VMASKMOVPS  Y3, Y0, (CX)(R9*4)
-	LEAQ        (AX)(R9*4), CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y1
-	VMASKMOVPS  (CX)(SI*2), Y0, Y2
-	VSUBPS      Y2, Y1, Y1
-	VMASKMOVPS  (CX)(DI*1), Y0, Y2
-	VMASKMOVPS  (CX)(SI*4), Y0, Y3
-	VSUBPS      Y3, Y2, Y2
-	VMASKMOVPS  (CX)(R8*1), Y0, Y3
-	VADDPS      Y3, Y1, Y3
-	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
-	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y2
-	VMASKMOVPS  (CX)(SI*2), Y0, Y4
-	VSUBPS      Y4, Y2, Y2
-	VMASKMOVPS  (CX)(DI*1), Y0, Y4
-	VMASKMOVPS  (CX)(SI*4), Y0, Y5
-	VSUBPS      Y5, Y4, Y4
-	VMASKMOVPS  (CX)(R8*1), Y0, Y5
-	VADDPS      Y5, Y2, Y5
-	VFMADD231PS all_41000000<>+0(SB), Y4, Y5
-	VFMADD231PS all_40000000<>+0(SB), Y4, Y2
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y4
-	VMASKMOVPS  (CX)(SI*2), Y0, Y6
-	VSUBPS      Y6, Y4, Y4
-	VMASKMOVPS  (CX)(DI*1), Y0, Y6
-	VMASKMOVPS  (CX)(SI*4), Y0, Y7
-	VSUBPS      Y7, Y6, Y6
-	VMASKMOVPS  (CX)(R8*1), Y0, Y7
-	VADDPS      Y7, Y4, Y7
-	VFMADD231PS all_41000000<>+0(SB), Y6, Y7
-	VFMADD231PS all_40000000<>+0(SB), Y6, Y4
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y6
-	VMASKMOVPS  (CX)(SI*2), Y0, Y8
-	VSUBPS      Y8, Y6, Y6
-	VMASKMOVPS  (CX)(DI*1), Y0, Y8
-	VMASKMOVPS  (CX)(SI*4), Y0, Y9
-	VSUBPS      Y9, Y8, Y8
-	VMASKMOVPS  (CX)(R8*1), Y0, Y9
-	VADDPS      Y9, Y6, Y9
-	VFMADD231PS all_41000000<>+0(SB), Y8, Y9
-	VFMADD231PS all_40000000<>+0(SB), Y8, Y6
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y8
-	VMASKMOVPS  (CX)(SI*2), Y0, Y10
-	VSUBPS      Y10, Y8, Y8
-	VMASKMOVPS  (CX)(DI*1), Y0, Y10
-	VMASKMOVPS  (CX)(SI*4), Y0, Y11
-	VSUBPS      Y11, Y10, Y10
-	VMASKMOVPS  (CX)(R8*1), Y0, Y11
-	VADDPS      Y11, Y8, Y11
-	VFMADD231PS all_41000000<>+0(SB), Y10, Y11
-	VFMADD231PS all_40000000<>+0(SB), Y10, Y8
-	ADDQ        BX, CX
-	VMASKMOVPS  (CX)(SI*1), Y0, Y10
-	VMASKMOVPS  (CX)(SI*2), Y0, Y12
-	VSUBPS      Y12, Y10, Y10
-	VMASKMOVPS  (CX)(DI*1), Y0, Y12
-	VMASKMOVPS  (CX)(SI*4), Y0, Y13
-	VSUBPS      Y13, Y12, Y12
-	VMASKMOVPS  (CX)(R8*1), Y0, Y13
-	VADDPS      Y13, Y10, Y13
-	VFMADD231PS all_41000000<>+0(SB), Y12, Y13
-	VFMADD231PS all_40000000<>+0(SB), Y12, Y10
-	VADDPS      Y4, Y2, Y12
-	VADDPS      Y8, Y6, Y14
-	VADDPS      Y12, Y1, Y1
-	VADDPS      Y14, Y1, Y1
-	VFMADD231PS all_40800000<>+0(SB), Y14, Y12
-	MOVQ        32(DX), AX
-	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
-	MOVQ        48(DX), AX
-	VMASKMOVPS  Y12, Y0, (AX)(R9*4)
-	VSUBPS      Y4, Y2, Y1
-	VSUBPS      Y8, Y6, Y2
-	VADDPS      Y10, Y1, Y4
-	VFMADD231PS all_41000000<>+0(SB), Y2, Y4
-	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
-	MOVQ        40(DX), AX
-	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
-	MOVQ        56(DX), AX
-	VMASKMOVPS  Y4, Y0, (AX)(R9*4)
-	VADDPS      Y7, Y5, Y1
-	VADDPS      Y11, Y9, Y2
-	VADDPS      Y1, Y3, Y3
-	VADDPS      Y2, Y3, Y3
-	VFMADD231PS all_40800000<>+0(SB), Y2, Y1
-	MOVQ        96(DX), AX
-	VMASKMOVPS  Y3, Y0, (AX)(R9*4)
-	MOVQ        112(DX), AX
-	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
-	VSUBPS      Y7, Y5, Y1
-	VSUBPS      Y11, Y9, Y2
-	VADDPS      Y13, Y1, Y3
-	VFMADD231PS all_41000000<>+0(SB), Y2, Y3
-	VFMADD231PS all_40000000<>+0(SB), Y2, Y1
-	MOVQ        104(DX), AX
-	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
-	MOVQ        120(DX), AX
-	VMASKMOVPS  Y3, Y0, (AX)(R9*4)
-
-loop1_done:
-	VZEROUPPER
-	RET
-
-// func winogradWeightsGradientAVX2(places *[9]*float32, src []float32, stride int, n int)
+// func winogradWeightsGradientAVX2(places *[9]place, src []float32, stride int, n int)
 // Requires: AVX, FMA3
 TEXT ·winogradWeightsGradientAVX2(SB), NOSPLIT, $0-48
 	MOVQ src_base+8(FP), AX
@@ -2837,7 +7209,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func winogradInputAVX512(dst []float32, stride int, places *[36]*float32, n int)
+// func winogradInputAVX512(dst []float32, stride int, places *[36]place, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_40800000<>+0(SB), Z0
@@ -3659,7 +8031,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func winogradGradientAVX512(dst []float32, stride int, places *[16]*float32, n int)
+// func winogradGradientAVX512(dst []float32, stride int, places *[16]place, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·winogradGradientAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_40800000<>+0(SB), Z0
@@ -4173,7 +8545,2724 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func winogradWeightsAVX512(dst []float32, stride int, places *[9]*float32, n int)
+// func winogradOutputAVX512(places *[16]place, src []float32, stride int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-48
+	VMOVUPS all_40800000<>+0(SB), Z0
+	VMOVUPS all_40a00000<>+0(SB), Z1
+	VMOVUPS all_40000000<>+0(SB), Z1
+	VMOVUPS all_41000000<>+0(SB), Z2
+	VMOVUPS all_3e800000<>+0(SB), Z3
+	VMOVUPS all_3e2aaaab<>+0(SB), Z3
+	VMOVUPS all_be2aaaab<>+0(SB), Z3
+	VMOVUPS all_3daaaaab<>+0(SB), Z3
+	VMOVUPS all_3d2aaaab<>+0(SB), Z3
+	MOVQ    src_base+8(FP), AX
+	MOVQ    n+40(FP), CX
+	MOVQ    places+0(FP), DX
+	MOVQ    stride+32(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	ADDQ    SI, SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (SI)(SI*4), R8
+	XORQ    R9, R9
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
+
+loop1_whole:
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Z3
+	VMOVUPS     (R10)(SI*2), Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS     (R10)(DI*1), Z4
+	VMOVUPS     (R10)(SI*4), Z5
+	VADDPS      Z5, Z4, Z4
+	VMOVUPS     (R10), Z5
+	VADDPS      Z3, Z5, Z5
+	VADDPS      Z4, Z5, Z5
+	VFMADD231PS Z0, Z4, Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z4
+	VMOVUPS     (R10)(SI*2), Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS     (R10)(DI*1), Z6
+	VMOVUPS     (R10)(SI*4), Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS     (R10), Z7
+	VADDPS      Z4, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VFMADD231PS Z0, Z6, Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z6
+	VMOVUPS     (R10)(SI*2), Z8
+	VADDPS      Z8, Z6, Z6
+	VMOVUPS     (R10)(DI*1), Z8
+	VMOVUPS     (R10)(SI*4), Z9
+	VADDPS      Z9, Z8, Z8
+	VMOVUPS     (R10), Z9
+	VADDPS      Z6, Z9, Z9
+	VADDPS      Z8, Z9, Z9
+	VFMADD231PS Z0, Z8, Z6
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z8
+	VMOVUPS     (R10)(SI*2), Z10
+	VADDPS      Z10, Z8, Z8
+	VMOVUPS     (R10)(DI*1), Z10
+	VMOVUPS     (R10)(SI*4), Z11
+	VADDPS      Z11, Z10, Z10
+	VMOVUPS     (R10), Z11
+	VADDPS      Z8, Z11, Z11
+	VADDPS      Z10, Z11, Z11
+	VFMADD231PS Z0, Z10, Z8
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z10
+	VMOVUPS     (R10)(SI*2), Z12
+	VADDPS      Z12, Z10, Z10
+	VMOVUPS     (R10)(DI*1), Z12
+	VMOVUPS     (R10)(SI*4), Z13
+	VADDPS      Z13, Z12, Z12
+	VMOVUPS     (R10), Z13
+	VADDPS      Z10, Z13, Z13
+	VADDPS      Z12, Z13, Z13
+	VFMADD231PS Z0, Z12, Z10
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z12
+	VMOVUPS     (R10)(SI*2), Z14
+	VADDPS      Z14, Z12, Z12
+	VMOVUPS     (R10)(DI*1), Z14
+	VMOVUPS     (R10)(SI*4), Z15
+	VADDPS      Z15, Z14, Z14
+	VMOVUPS     (R10), Z15
+	VADDPS      Z12, Z15, Z15
+	VADDPS      Z14, Z15, Z15
+	VFMADD231PS Z0, Z14, Z12
+	VADDPS      Z9, Z7, Z14
+	VADDPS      Z13, Z11, Z16
+	VADDPS      Z14, Z5, Z5
+	VADDPS      Z16, Z5, Z5
+	VFMADD231PS Z0, Z16, Z14
+	MOVQ        (DX), R10
+	VMOVUPS     Z5, (R10)(R9*4)
+	MOVQ        16(DX), R10
+	VMOVUPS     Z14, (R10)(R9*4)
+	VSUBPS      Z9, Z7, Z5
+	VSUBPS      Z13, Z11, Z7
+	VADDPS      Z15, Z5, Z9
+	VFMADD231PS Z2, Z7, Z9
+	VFMADD231PS Z1, Z7, Z5
+	MOVQ        8(DX), R10
+	VMOVUPS     Z5, (R10)(R9*4)
+	MOVQ        24(DX), R10
+	VMOVUPS     Z9, (R10)(R9*4)
+	VADDPS      Z6, Z4, Z5
+	VADDPS      Z10, Z8, Z7
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z7, Z3, Z3
+	VFMADD231PS Z0, Z7, Z5
+	MOVQ        64(DX), R10
+	VMOVUPS     Z3, (R10)(R9*4)
+	MOVQ        80(DX), R10
+	VMOVUPS     Z5, (R10)(R9*4)
+	VSUBPS      Z6, Z4, Z3
+	VSUBPS      Z10, Z8, Z4
+	VADDPS      Z12, Z3, Z5
+	VFMADD231PS Z2, Z4, Z5
+	VFMADD231PS Z1, Z4, Z3
+	MOVQ        72(DX), R10
+	VMOVUPS     Z3, (R10)(R9*4)
+	MOVQ        88(DX), R10
+	VMOVUPS     Z5, (R10)(R9*4)
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Z3
+	VMOVUPS     (R10)(SI*2), Z4
+	VSUBPS      Z4, Z3, Z3
+	VMOVUPS     (R10)(DI*1), Z4
+	VMOVUPS     (R10)(SI*4), Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS     (R10)(R8*1), Z5
+	VADDPS      Z5, Z3, Z5
+	VFMADD231PS Z2, Z4, Z5
+	VFMADD231PS Z1, Z4, Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z4
+	VMOVUPS     (R10)(SI*2), Z6
+	VSUBPS      Z6, Z4, Z4
+	VMOVUPS     (R10)(DI*1), Z6
+	VMOVUPS     (R10)(SI*4), Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS     (R10)(R8*1), Z7
+	VADDPS      Z7, Z4, Z7
+	VFMADD231PS Z2, Z6, Z7
+	VFMADD231PS Z1, Z6, Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z6
+	VMOVUPS     (R10)(SI*2), Z8
+	VSUBPS      Z8, Z6, Z6
+	VMOVUPS     (R10)(DI*1), Z8
+	VMOVUPS     (R10)(SI*4), Z9
+	VSUBPS      Z9, Z8, Z8
+	VMOVUPS     (R10)(R8*1), Z9
+	VADDPS      Z9, Z6, Z9
+	VFMADD231PS Z2, Z8, Z9
+	VFMADD231PS Z1, Z8, Z6
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z8
+	VMOVUPS     (R10)(SI*2), Z10
+	VSUBPS      Z10, Z8, Z8
+	VMOVUPS     (R10)(DI*1), Z10
+	VMOVUPS     (R10)(SI*4), Z11
+	VSUBPS      Z11, Z10, Z10
+	VMOVUPS     (R10)(R8*1), Z11
+	VADDPS      Z11, Z8, Z11
+	VFMADD231PS Z2, Z10, Z11
+	VFMADD231PS Z1, Z10, Z8
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z10
+	VMOVUPS     (R10)(SI*2), Z12
+	VSUBPS      Z12, Z10, Z10
+	VMOVUPS     (R10)(DI*1), Z12
+	VMOVUPS     (R10)(SI*4), Z13
+	VSUBPS      Z13, Z12, Z12
+	VMOVUPS     (R10)(R8*1), Z13
+	VADDPS      Z13, Z10, Z13
+	VFMADD231PS Z2, Z12, Z13
+	VFMADD231PS Z1, Z12, Z10
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z12
+	VMOVUPS     (R10)(SI*2), Z14
+	VSUBPS      Z14, Z12, Z12
+	VMOVUPS     (R10)(DI*1), Z14
+	VMOVUPS     (R10)(SI*4), Z15
+	VSUBPS      Z15, Z14, Z14
+	VMOVUPS     (R10)(R8*1), Z15
+	VADDPS      Z15, Z12, Z15
+	VFMADD231PS Z2, Z14, Z15
+	VFMADD231PS Z1, Z14, Z12
+	VADDPS      Z6, Z4, Z14
+	VADDPS      Z10, Z8, Z16
+	VADDPS      Z14, Z3, Z3
+	VADDPS      Z16, Z3, Z3
+	VFMADD231PS Z0, Z16, Z14
+	MOVQ        32(DX), R10
+	VMOVUPS     Z3, (R10)(R9*4)
+	MOVQ        48(DX), R10
+	VMOVUPS     Z14, (R10)(R9*4)
+	VSUBPS      Z6, Z4, Z3
+	VSUBPS      Z10, Z8, Z4
+	VADDPS      Z12, Z3, Z6
+	VFMADD231PS Z2, Z4, Z6
+	VFMADD231PS Z1, Z4, Z3
+	MOVQ        40(DX), R10
+	VMOVUPS     Z3, (R10)(R9*4)
+	MOVQ        56(DX), R10
+	VMOVUPS     Z6, (R10)(R9*4)
+	VADDPS      Z9, Z7, Z3
+	VADDPS      Z13, Z11, Z4
+	VADDPS      Z3, Z5, Z5
+	VADDPS      Z4, Z5, Z5
+	VFMADD231PS Z0, Z4, Z3
+	MOVQ        96(DX), R10
+	VMOVUPS     Z5, (R10)(R9*4)
+	MOVQ        112(DX), R10
+	VMOVUPS     Z3, (R10)(R9*4)
+	VSUBPS      Z9, Z7, Z3
+	VSUBPS      Z13, Z11, Z4
+	VADDPS      Z15, Z3, Z5
+	VFMADD231PS Z2, Z4, Z5
+	VFMADD231PS Z1, Z4, Z3
+	MOVQ        104(DX), R10
+	VMOVUPS     Z3, (R10)(R9*4)
+	MOVQ        120(DX), R10
+	VMOVUPS     Z5, (R10)(R9*4)
+	ADDQ        $0x10, R9
+	CMPQ        R9, CX
+	JLE         loop1_whole
+
+loop1_tail:
+	ADDQ        $0x10, CX
+	SUBQ        R9, CX
+	JLE         loop1_done
+	MOVL        $0xffffffff, R10
+	BZHIL       CX, R10, R10
+	KMOVW       R10, K1
+	LEAQ        (AX)(R9*4), CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z3
+	VMOVUPS.Z   (CX)(SI*2), K1, Z4
+	VADDPS      Z4, Z3, Z3
+	VMOVUPS.Z   (CX)(DI*1), K1, Z4
+	VMOVUPS.Z   (CX)(SI*4), K1, Z5
+	VADDPS      Z5, Z4, Z4
+	VMOVUPS.Z   (CX), K1, Z5
+	VADDPS      Z3, Z5, Z5
+	VADDPS      Z4, Z5, Z5
+	VFMADD231PS Z0, Z4, Z3
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z4
+	VMOVUPS.Z   (CX)(SI*2), K1, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVUPS.Z   (CX)(DI*1), K1, Z6
+	VMOVUPS.Z   (CX)(SI*4), K1, Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS.Z   (CX), K1, Z7
+	VADDPS      Z4, Z7, Z7
+	VADDPS      Z6, Z7, Z7
+	VFMADD231PS Z0, Z6, Z4
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z6
+	VMOVUPS.Z   (CX)(SI*2), K1, Z8
+	VADDPS      Z8, Z6, Z6
+	VMOVUPS.Z   (CX)(DI*1), K1, Z8
+	VMOVUPS.Z   (CX)(SI*4), K1, Z9
+	VADDPS      Z9, Z8, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VADDPS      Z6, Z9, Z9
+	VADDPS      Z8, Z9, Z9
+	VFMADD231PS Z0, Z8, Z6
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z8
+	VMOVUPS.Z   (CX)(SI*2), K1, Z10
+	VADDPS      Z10, Z8, Z8
+	VMOVUPS.Z   (CX)(DI*1), K1, Z10
+	VMOVUPS.Z   (CX)(SI*4), K1, Z11
+	VADDPS      Z11, Z10, Z10
+	VMOVUPS.Z   (CX), K1, Z11
+	VADDPS      Z8, Z11, Z11
+	VADDPS      Z10, Z11, Z11
+	VFMADD231PS Z0, Z10, Z8
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z10
+	VMOVUPS.Z   (CX)(SI*2), K1, Z12
+	VADDPS      Z12, Z10, Z10
+	VMOVUPS.Z   (CX)(DI*1), K1, Z12
+	VMOVUPS.Z   (CX)(SI*4), K1, Z13
+	VADDPS      Z13, Z12, Z12
+	VMOVUPS.Z   (CX), K1, Z13
+	VADDPS      Z10, Z13, Z13
+	VADDPS      Z12, Z13, Z13
+	VFMADD231PS Z0, Z12, Z10
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z12
+	VMOVUPS.Z   (CX)(SI*2), K1, Z14
+	VADDPS      Z14, Z12, Z12
+	VMOVUPS.Z   (CX)(DI*1), K1, Z14
+	VMOVUPS.Z   (CX)(SI*4), K1, Z15
+	VADDPS      Z15, Z14, Z14
+	VMOVUPS.Z   (CX), K1, Z15
+	VADDPS      Z12, Z15, Z15
+	VADDPS      Z14, Z15, Z15
+	VFMADD231PS Z0, Z14, Z12
+	VADDPS      Z9, Z7, Z14
+	VADDPS      Z13, Z11, Z16
+	VADDPS      Z14, Z5, Z5
+	VADDPS      Z16, Z5, Z5
+	VFMADD231PS Z0, Z16, Z14
+	MOVQ        (DX), CX
+	VMOVUPS     Z5, K1, (CX)(R9*4)
+	MOVQ        16(DX), CX
+	VMOVUPS     Z14, K1, (CX)(R9*4)
+	VSUBPS      Z9, Z7, Z5
+	VSUBPS      Z13, Z11, Z7
+	VADDPS      Z15, Z5, Z9
+	VFMADD231PS Z2, Z7, Z9
+	VFMADD231PS Z1, Z7, Z5
+	MOVQ        8(DX), CX
+	VMOVUPS     Z5, K1, (CX)(R9*4)
+	MOVQ        24(DX), CX
+	VMOVUPS     Z9, K1, (CX)(R9*4)
+	VADDPS      Z6, Z4, Z5
+	VADDPS      Z10, Z8, Z7
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z7, Z3, Z3
+	VFMADD231PS Z0, Z7, Z5
+	MOVQ        64(DX), CX
+	VMOVUPS     Z3, K1, (CX)(R9*4)
+	MOVQ        80(DX), CX
+	VMOVUPS     Z5, K1, (CX)(R9*4)
+	VSUBPS      Z6, Z4, Z3
+	VSUBPS      Z10, Z8, Z4
+	VADDPS      Z12, Z3, Z5
+	VFMADD231PS Z2, Z4, Z5
+	VFMADD231PS Z1, Z4, Z3
+	MOVQ        72(DX), CX
+	VMOVUPS     Z3, K1, (CX)(R9*4)
+	MOVQ        88(DX), CX
+	VMOVUPS     Z5, K1, (CX)(R9*4)
+	LEAQ        (AX)(R9*4), CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z3
+	VMOVUPS.Z   (CX)(SI*2), K1, Z4
+	VSUBPS      Z4, Z3, Z3
+	VMOVUPS.Z   (CX)(DI*1), K1, Z4
+	VMOVUPS.Z   (CX)(SI*4), K1, Z5
+	VSUBPS      Z5, Z4, Z4
+	VMOVUPS.Z   (CX)(R8*1), K1, Z5
+	VADDPS      Z5, Z3, Z5
+	VFMADD231PS Z2, Z4, Z5
+	VFMADD231PS Z1, Z4, Z3
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z4
+	VMOVUPS.Z   (CX)(SI*2), K1, Z6
+	VSUBPS      Z6, Z4, Z4
+	VMOVUPS.Z   (CX)(DI*1), K1, Z6
+	VMOVUPS.Z   (CX)(SI*4), K1, Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS.Z   (CX)(R8*1), K1, Z7
+	VADDPS      Z7, Z4, Z7
+	VFMADD231PS Z2, Z6, Z7
+	VFMADD231PS Z1, Z6, Z4
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z6
+	VMOVUPS.Z   (CX)(SI*2), K1, Z8
+	VSUBPS      Z8, Z6, Z6
+	VMOVUPS.Z   (CX)(DI*1), K1, Z8
+	VMOVUPS.Z   (CX)(SI*4), K1, Z9
+	VSUBPS      Z9, Z8, Z8
+	VMOVUPS.Z   (CX)(R8*1), K1, Z9
+	VADDPS      Z9, Z6, Z9
+	VFMADD231PS Z2, Z8, Z9
+	VFMADD231PS Z1, Z8, Z6
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z8
+	VMOVUPS.Z   (CX)(SI*2), K1, Z10
+	VSUBPS      Z10, Z8, Z8
+	VMOVUPS.Z   (CX)(DI*1), K1, Z10
+	VMOVUPS.Z   (CX)(SI*4), K1, Z11
+	VSUBPS      Z11, Z10, Z10
+	VMOVUPS.Z   (CX)(R8*1), K1, Z11
+	VADDPS      Z11, Z8, Z11
+	VFMADD231PS Z2, Z10, Z11
+	VFMADD231PS Z1, Z10, Z8
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z10
+	VMOVUPS.Z   (CX)(SI*2), K1, Z12
+	VSUBPS      Z12, Z10, Z10
+	VMOVUPS.Z   (CX)(DI*1), K1, Z12
+	VMOVUPS.Z   (CX)(SI*4), K1, Z13
+	VSUBPS      Z13, Z12, Z12
+	VMOVUPS.Z   (CX)(R8*1), K1, Z13
+	VADDPS      Z13, Z10, Z13
+	VFMADD231PS Z2, Z12, Z13
+	VFMADD231PS Z1, Z12, Z10
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z12
+	VMOVUPS.Z   (CX)(SI*2), K1, Z14
+	VSUBPS      Z14, Z12, Z12
+	VMOVUPS.Z   (CX)(DI*1), K1, Z14
+	VMOVUPS.Z   (CX)(SI*4), K1, Z15
+	VSUBPS      Z15, Z14, Z14
+	VMOVUPS.Z   (CX)(R8*1), K1, Z15
+	VADDPS      Z15, Z12, Z15
+	VFMADD231PS Z2, Z14, Z15
+	VFMADD231PS Z1, Z14, Z12
+	VADDPS      Z6, Z4, Z14
+	VADDPS      Z10, Z8, Z16
+	VADDPS      Z14, Z3, Z3
+	VADDPS      Z16, Z3, Z3
+	VFMADD231PS Z0, Z16, Z14
+	MOVQ        32(DX), AX
+	VMOVUPS     Z3, K1, (AX)(R9*4)
+	MOVQ        48(DX), AX
+	VMOVUPS     Z14, K1, (AX)(R9*4)
+	VSUBPS      Z6, Z4, Z3
+	VSUBPS      Z10, Z8, Z4
+	VADDPS      Z12, Z3, Z6
+	VFMADD231PS Z2, Z4, Z6
+	VFMADD231PS Z1, Z4, Z3
+	MOVQ        40(DX), AX
+	VMOVUPS     Z3, K1, (AX)(R9*4)
+	MOVQ        56(DX), AX
+	VMOVUPS     Z6, K1, (AX)(R9*4)
+	VADDPS      Z9, Z7, Z3
+	VADDPS      Z13, Z11, Z4
+	VADDPS      Z3, Z5, Z5
+	VADDPS      Z4, Z5, Z5
+	VFMADD231PS Z0, Z4, Z3
+	MOVQ        96(DX), AX
+	VMOVUPS     Z5, K1, (AX)(R9*4)
+	MOVQ        112(DX), AX
+	VMOVUPS     Z3, K1, (AX)(R9*4)
+	VSUBPS      Z9, Z7, Z0
+	VSUBPS      Z13, Z11, Z3
+	VADDPS      Z15, Z0, Z4
+	VFMADD231PS Z2, Z3, Z4
+	VFMADD231PS Z1, Z3, Z0
+	MOVQ        104(DX), AX
+	VMOVUPS     Z0, K1, (AX)(R9*4)
+	MOVQ        120(DX), AX
+	VMOVUPS     Z4, K1, (AX)(R9*4)
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func winogradInputBFloat16AVX512(dst []float32, stride int, places *[36]place, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradInputBFloat16AVX512(SB), NOSPLIT, $0-48
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z0
+	VMOVUPS all_00400000<>+0(SB), Z0
+	VMOVUPS all_40800000<>+0(SB), Z0
+	VMOVUPS all_40a00000<>+0(SB), Z1
+	VMOVUPS all_40000000<>+0(SB), Z2
+	VMOVUPS all_41000000<>+0(SB), Z3
+	VMOVUPS all_3e800000<>+0(SB), Z3
+	VMOVUPS all_3e2aaaab<>+0(SB), Z3
+	VMOVUPS all_be2aaaab<>+0(SB), Z3
+	VMOVUPS all_3daaaaab<>+0(SB), Z3
+	VMOVUPS all_3d2aaaab<>+0(SB), Z3
+	MOVQ    dst_base+0(FP), AX
+	MOVQ    n+40(FP), CX
+	MOVQ    places+32(FP), DX
+	MOVQ    stride+24(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	LEAQ    (BX)(BX*4), DI
+	XORQ    R8, R8
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
+
+loop1_whole:
+	LEAQ         (AX)(R8*4), R9
+	MOVQ         192(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         96(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFNMADD231PS Z1, Z4, Z3
+	MOVQ         (DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFMADD231PS  Z0, Z4, Z3
+	MOVQ         200(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         104(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFNMADD231PS Z1, Z5, Z4
+	MOVQ         8(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFMADD231PS  Z0, Z5, Z4
+	MOVQ         208(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	MOVQ         112(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFNMADD231PS Z1, Z6, Z5
+	MOVQ         16(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z0, Z6, Z5
+	MOVQ         216(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         120(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFNMADD231PS Z1, Z7, Z6
+	MOVQ         24(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFMADD231PS  Z0, Z7, Z6
+	MOVQ         224(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	MOVQ         128(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFNMADD231PS Z1, Z8, Z7
+	MOVQ         32(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFMADD231PS  Z0, Z8, Z7
+	MOVQ         232(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         136(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFNMADD231PS Z1, Z9, Z8
+	MOVQ         40(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z0, Z9, Z8
+	VMOVAPS      Z7, Z9
+	VFNMADD231PS Z1, Z5, Z9
+	VFMADD231PS  Z0, Z3, Z9
+	VMOVUPS      Z9, (R9)
+	VMOVAPS      Z7, Z3
+	VFNMADD231PS Z0, Z5, Z3
+	VMOVAPS      Z6, Z9
+	VFNMADD231PS Z0, Z4, Z9
+	VADDPS       Z9, Z3, Z10
+	VSUBPS       Z9, Z3, Z3
+	VMOVUPS      Z10, (R9)(BX*1)
+	VMOVUPS      Z3, (R9)(BX*2)
+	VSUBPS       Z5, Z7, Z3
+	VSUBPS       Z4, Z6, Z5
+	VMOVAPS      Z3, Z7
+	VFMADD231PS  Z2, Z5, Z3
+	VFNMADD231PS Z2, Z5, Z7
+	VMOVUPS      Z3, (R9)(SI*1)
+	VMOVUPS      Z7, (R9)(BX*4)
+	VMOVAPS      Z8, Z3
+	VFNMADD231PS Z1, Z6, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	MOVQ         192(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         96(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFNMADD231PS Z0, Z4, Z3
+	MOVQ         144(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         48(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFNMADD231PS Z0, Z5, Z4
+	VADDPS       Z4, Z3, Z5
+	VSUBPS       Z4, Z3, Z3
+	MOVQ         200(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         104(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFNMADD231PS Z0, Z6, Z4
+	MOVQ         152(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         56(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFNMADD231PS Z0, Z7, Z6
+	VADDPS       Z6, Z4, Z7
+	VSUBPS       Z6, Z4, Z4
+	MOVQ         208(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         112(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFNMADD231PS Z0, Z8, Z6
+	MOVQ         160(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         64(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFNMADD231PS Z0, Z9, Z8
+	VADDPS       Z8, Z6, Z9
+	VSUBPS       Z8, Z6, Z6
+	MOVQ         216(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         120(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VFNMADD231PS Z0, Z10, Z8
+	MOVQ         168(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         72(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VFNMADD231PS Z0, Z11, Z10
+	VADDPS       Z10, Z8, Z11
+	VSUBPS       Z10, Z8, Z8
+	MOVQ         224(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         128(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFNMADD231PS Z0, Z12, Z10
+	MOVQ         176(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         80(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VFNMADD231PS Z0, Z13, Z12
+	VADDPS       Z12, Z10, Z13
+	VSUBPS       Z12, Z10, Z10
+	MOVQ         232(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         136(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VFNMADD231PS Z0, Z14, Z12
+	MOVQ         184(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	MOVQ         88(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFNMADD231PS Z0, Z15, Z14
+	VADDPS       Z14, Z12, Z15
+	VSUBPS       Z14, Z12, Z12
+	VMOVAPS      Z13, Z14
+	VFNMADD231PS Z1, Z9, Z14
+	VFMADD231PS  Z0, Z5, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVAPS      Z13, Z5
+	VFNMADD231PS Z0, Z9, Z5
+	VMOVAPS      Z11, Z14
+	VFNMADD231PS Z0, Z7, Z14
+	VADDPS       Z14, Z5, Z16
+	VSUBPS       Z14, Z5, Z5
+	VMOVUPS      Z16, (R9)(BX*1)
+	VMOVUPS      Z5, (R9)(BX*2)
+	VSUBPS       Z9, Z13, Z5
+	VSUBPS       Z7, Z11, Z9
+	VMOVAPS      Z5, Z13
+	VFMADD231PS  Z2, Z9, Z5
+	VFNMADD231PS Z2, Z9, Z13
+	VMOVUPS      Z5, (R9)(SI*1)
+	VMOVUPS      Z13, (R9)(BX*4)
+	VMOVAPS      Z15, Z5
+	VFNMADD231PS Z1, Z11, Z5
+	VFMADD231PS  Z0, Z7, Z5
+	VMOVUPS      Z5, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	VMOVAPS      Z10, Z5
+	VFNMADD231PS Z1, Z6, Z5
+	VFMADD231PS  Z0, Z3, Z5
+	VMOVUPS      Z5, (R9)
+	VMOVAPS      Z10, Z3
+	VFNMADD231PS Z0, Z6, Z3
+	VMOVAPS      Z8, Z5
+	VFNMADD231PS Z0, Z4, Z5
+	VADDPS       Z5, Z3, Z7
+	VSUBPS       Z5, Z3, Z3
+	VMOVUPS      Z7, (R9)(BX*1)
+	VMOVUPS      Z3, (R9)(BX*2)
+	VSUBPS       Z6, Z10, Z3
+	VSUBPS       Z4, Z8, Z5
+	VMOVAPS      Z3, Z6
+	VFMADD231PS  Z2, Z5, Z3
+	VFNMADD231PS Z2, Z5, Z6
+	VMOVUPS      Z3, (R9)(SI*1)
+	VMOVUPS      Z6, (R9)(BX*4)
+	VMOVAPS      Z12, Z3
+	VFNMADD231PS Z1, Z8, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	MOVQ         192(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         96(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VSUBPS       Z4, Z3, Z3
+	MOVQ         144(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         48(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z2, Z4, Z3
+	VFNMADD231PS Z2, Z4, Z5
+	MOVQ         200(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         104(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VSUBPS       Z6, Z4, Z4
+	MOVQ         152(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         56(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VSUBPS       Z7, Z6, Z6
+	VMOVAPS      Z4, Z7
+	VFMADD231PS  Z2, Z6, Z4
+	VFNMADD231PS Z2, Z6, Z7
+	MOVQ         208(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         112(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VSUBPS       Z8, Z6, Z6
+	MOVQ         160(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         64(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VSUBPS       Z9, Z8, Z8
+	VMOVAPS      Z6, Z9
+	VFMADD231PS  Z2, Z8, Z6
+	VFNMADD231PS Z2, Z8, Z9
+	MOVQ         216(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         120(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VSUBPS       Z10, Z8, Z8
+	MOVQ         168(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         72(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z11
+	VPSLLD       $0x10, Z11, Z11
+	VSUBPS       Z11, Z10, Z10
+	VMOVAPS      Z8, Z11
+	VFMADD231PS  Z2, Z10, Z8
+	VFNMADD231PS Z2, Z10, Z11
+	MOVQ         224(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         128(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VSUBPS       Z12, Z10, Z10
+	MOVQ         176(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         80(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VSUBPS       Z13, Z12, Z12
+	VMOVAPS      Z10, Z13
+	VFMADD231PS  Z2, Z12, Z10
+	VFNMADD231PS Z2, Z12, Z13
+	MOVQ         232(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         136(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	VSUBPS       Z14, Z12, Z12
+	MOVQ         184(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z14
+	VPSLLD       $0x10, Z14, Z14
+	MOVQ         88(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z15
+	VPSLLD       $0x10, Z15, Z15
+	VSUBPS       Z15, Z14, Z14
+	VMOVAPS      Z12, Z15
+	VFMADD231PS  Z2, Z14, Z12
+	VFNMADD231PS Z2, Z14, Z15
+	VMOVAPS      Z10, Z14
+	VFNMADD231PS Z1, Z6, Z14
+	VFMADD231PS  Z0, Z3, Z14
+	VMOVUPS      Z14, (R9)
+	VMOVAPS      Z10, Z3
+	VFNMADD231PS Z0, Z6, Z3
+	VMOVAPS      Z8, Z14
+	VFNMADD231PS Z0, Z4, Z14
+	VADDPS       Z14, Z3, Z16
+	VSUBPS       Z14, Z3, Z3
+	VMOVUPS      Z16, (R9)(BX*1)
+	VMOVUPS      Z3, (R9)(BX*2)
+	VSUBPS       Z6, Z10, Z3
+	VSUBPS       Z4, Z8, Z6
+	VMOVAPS      Z3, Z10
+	VFMADD231PS  Z2, Z6, Z3
+	VFNMADD231PS Z2, Z6, Z10
+	VMOVUPS      Z3, (R9)(SI*1)
+	VMOVUPS      Z10, (R9)(BX*4)
+	VMOVAPS      Z12, Z3
+	VFNMADD231PS Z1, Z8, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	VMOVAPS      Z13, Z3
+	VFNMADD231PS Z1, Z9, Z3
+	VFMADD231PS  Z0, Z5, Z3
+	VMOVUPS      Z3, (R9)
+	VMOVAPS      Z13, Z3
+	VFNMADD231PS Z0, Z9, Z3
+	VMOVAPS      Z11, Z4
+	VFNMADD231PS Z0, Z7, Z4
+	VADDPS       Z4, Z3, Z5
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS      Z5, (R9)(BX*1)
+	VMOVUPS      Z3, (R9)(BX*2)
+	VSUBPS       Z9, Z13, Z3
+	VSUBPS       Z7, Z11, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z2, Z4, Z3
+	VFNMADD231PS Z2, Z4, Z5
+	VMOVUPS      Z3, (R9)(SI*1)
+	VMOVUPS      Z5, (R9)(BX*4)
+	VMOVAPS      Z15, Z3
+	VFNMADD231PS Z1, Z11, Z3
+	VFMADD231PS  Z0, Z7, Z3
+	VMOVUPS      Z3, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	MOVQ         240(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         144(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFNMADD231PS Z1, Z4, Z3
+	MOVQ         48(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFMADD231PS  Z0, Z4, Z3
+	MOVQ         248(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         152(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFNMADD231PS Z1, Z5, Z4
+	MOVQ         56(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFMADD231PS  Z0, Z5, Z4
+	MOVQ         256(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z5
+	VPSLLD       $0x10, Z5, Z5
+	MOVQ         160(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFNMADD231PS Z1, Z6, Z5
+	MOVQ         64(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z0, Z6, Z5
+	MOVQ         264(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         168(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFNMADD231PS Z1, Z7, Z6
+	MOVQ         72(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFMADD231PS  Z0, Z7, Z6
+	MOVQ         272(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z7
+	VPSLLD       $0x10, Z7, Z7
+	MOVQ         176(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFNMADD231PS Z1, Z8, Z7
+	MOVQ         80(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFMADD231PS  Z0, Z8, Z7
+	MOVQ         280(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         184(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFNMADD231PS Z1, Z9, Z8
+	MOVQ         88(DX), R10
+	VPMOVZXWD    (R10)(R8*2), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z0, Z9, Z8
+	VMOVAPS      Z7, Z9
+	VFNMADD231PS Z1, Z5, Z9
+	VFMADD231PS  Z0, Z3, Z9
+	VMOVUPS      Z9, (R9)
+	VMOVAPS      Z7, Z3
+	VFNMADD231PS Z0, Z5, Z3
+	VMOVAPS      Z6, Z9
+	VFNMADD231PS Z0, Z4, Z9
+	VADDPS       Z9, Z3, Z10
+	VSUBPS       Z9, Z3, Z3
+	VMOVUPS      Z10, (R9)(BX*1)
+	VMOVUPS      Z3, (R9)(BX*2)
+	VSUBPS       Z5, Z7, Z3
+	VSUBPS       Z4, Z6, Z5
+	VMOVAPS      Z3, Z7
+	VFMADD231PS  Z2, Z5, Z3
+	VFNMADD231PS Z2, Z5, Z7
+	VMOVUPS      Z3, (R9)(SI*1)
+	VMOVUPS      Z7, (R9)(BX*4)
+	VMOVAPS      Z8, Z3
+	VFNMADD231PS Z1, Z6, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, (R9)(DI*1)
+	LEAQ         (R9)(SI*2), R9
+	ADDQ         $0x10, R8
+	CMPQ         R8, CX
+	JLE          loop1_whole
+
+loop1_tail:
+	ADDQ         $0x10, CX
+	SUBQ         R8, CX
+	JLE          loop1_done
+	MOVL         $0xffffffff, R9
+	BZHIL        CX, R9, R9
+	KMOVW        R9, K1
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         192(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         96(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFNMADD231PS Z1, Z4, Z3
+	MOVQ         (DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFMADD231PS  Z0, Z4, Z3
+	MOVQ         200(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         104(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFNMADD231PS Z1, Z5, Z4
+	MOVQ         8(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFMADD231PS  Z0, Z5, Z4
+	MOVQ         208(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	MOVQ         112(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFNMADD231PS Z1, Z6, Z5
+	MOVQ         16(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z0, Z6, Z5
+	MOVQ         216(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         120(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFNMADD231PS Z1, Z7, Z6
+	MOVQ         24(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFMADD231PS  Z0, Z7, Z6
+	MOVQ         224(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	MOVQ         128(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFNMADD231PS Z1, Z8, Z7
+	MOVQ         32(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFMADD231PS  Z0, Z8, Z7
+	MOVQ         232(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         136(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFNMADD231PS Z1, Z9, Z8
+	MOVQ         40(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z0, Z9, Z8
+	VMOVAPS      Z7, Z9
+	VFNMADD231PS Z1, Z5, Z9
+	VFMADD231PS  Z0, Z3, Z9
+	VMOVUPS      Z9, K1, (AX)
+	VMOVAPS      Z7, Z3
+	VFNMADD231PS Z0, Z5, Z3
+	VMOVAPS      Z6, Z9
+	VFNMADD231PS Z0, Z4, Z9
+	VADDPS       Z9, Z3, Z10
+	VSUBPS       Z9, Z3, Z3
+	VMOVUPS      Z10, K1, (AX)(BX*1)
+	VMOVUPS      Z3, K1, (AX)(BX*2)
+	VSUBPS       Z5, Z7, Z3
+	VSUBPS       Z4, Z6, Z5
+	VMOVAPS      Z3, Z7
+	VFMADD231PS  Z2, Z5, Z3
+	VFNMADD231PS Z2, Z5, Z7
+	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VMOVUPS      Z7, K1, (AX)(BX*4)
+	VMOVAPS      Z8, Z3
+	VFNMADD231PS Z1, Z6, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, K1, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	MOVQ         192(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         96(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFNMADD231PS Z0, Z4, Z3
+	MOVQ         144(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         48(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFNMADD231PS Z0, Z5, Z4
+	VADDPS       Z4, Z3, Z5
+	VSUBPS       Z4, Z3, Z3
+	MOVQ         200(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         104(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFNMADD231PS Z0, Z6, Z4
+	MOVQ         152(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         56(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFNMADD231PS Z0, Z7, Z6
+	VADDPS       Z6, Z4, Z7
+	VSUBPS       Z6, Z4, Z4
+	MOVQ         208(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         112(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFNMADD231PS Z0, Z8, Z6
+	MOVQ         160(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         64(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFNMADD231PS Z0, Z9, Z8
+	VADDPS       Z8, Z6, Z9
+	VSUBPS       Z8, Z6, Z6
+	MOVQ         216(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         120(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	VFNMADD231PS Z0, Z10, Z8
+	MOVQ         168(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         72(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z11
+	VPSLLD       $0x10, Z11, Z11
+	VFNMADD231PS Z0, Z11, Z10
+	VADDPS       Z10, Z8, Z11
+	VSUBPS       Z10, Z8, Z8
+	MOVQ         224(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         128(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z12
+	VPSLLD       $0x10, Z12, Z12
+	VFNMADD231PS Z0, Z12, Z10
+	MOVQ         176(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         80(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z13
+	VPSLLD       $0x10, Z13, Z13
+	VFNMADD231PS Z0, Z13, Z12
+	VADDPS       Z12, Z10, Z13
+	VSUBPS       Z12, Z10, Z10
+	MOVQ         232(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         136(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z14
+	VPSLLD       $0x10, Z14, Z14
+	VFNMADD231PS Z0, Z14, Z12
+	MOVQ         184(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z14
+	VPSLLD       $0x10, Z14, Z14
+	MOVQ         88(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z15
+	VPSLLD       $0x10, Z15, Z15
+	VFNMADD231PS Z0, Z15, Z14
+	VADDPS       Z14, Z12, Z15
+	VSUBPS       Z14, Z12, Z12
+	VMOVAPS      Z13, Z14
+	VFNMADD231PS Z1, Z9, Z14
+	VFMADD231PS  Z0, Z5, Z14
+	VMOVUPS      Z14, K1, (AX)
+	VMOVAPS      Z13, Z5
+	VFNMADD231PS Z0, Z9, Z5
+	VMOVAPS      Z11, Z14
+	VFNMADD231PS Z0, Z7, Z14
+	VADDPS       Z14, Z5, Z16
+	VSUBPS       Z14, Z5, Z5
+	VMOVUPS      Z16, K1, (AX)(BX*1)
+	VMOVUPS      Z5, K1, (AX)(BX*2)
+	VSUBPS       Z9, Z13, Z5
+	VSUBPS       Z7, Z11, Z9
+	VMOVAPS      Z5, Z13
+	VFMADD231PS  Z2, Z9, Z5
+	VFNMADD231PS Z2, Z9, Z13
+	VMOVUPS      Z5, K1, (AX)(SI*1)
+	VMOVUPS      Z13, K1, (AX)(BX*4)
+	VMOVAPS      Z15, Z5
+	VFNMADD231PS Z1, Z11, Z5
+	VFMADD231PS  Z0, Z7, Z5
+	VMOVUPS      Z5, K1, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	VMOVAPS      Z10, Z5
+	VFNMADD231PS Z1, Z6, Z5
+	VFMADD231PS  Z0, Z3, Z5
+	VMOVUPS      Z5, K1, (AX)
+	VMOVAPS      Z10, Z3
+	VFNMADD231PS Z0, Z6, Z3
+	VMOVAPS      Z8, Z5
+	VFNMADD231PS Z0, Z4, Z5
+	VADDPS       Z5, Z3, Z7
+	VSUBPS       Z5, Z3, Z3
+	VMOVUPS      Z7, K1, (AX)(BX*1)
+	VMOVUPS      Z3, K1, (AX)(BX*2)
+	VSUBPS       Z6, Z10, Z3
+	VSUBPS       Z4, Z8, Z5
+	VMOVAPS      Z3, Z6
+	VFMADD231PS  Z2, Z5, Z3
+	VFNMADD231PS Z2, Z5, Z6
+	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VMOVUPS      Z6, K1, (AX)(BX*4)
+	VMOVAPS      Z12, Z3
+	VFNMADD231PS Z1, Z8, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, K1, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	MOVQ         192(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         96(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	VSUBPS       Z4, Z3, Z3
+	MOVQ         144(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         48(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	VSUBPS       Z5, Z4, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z2, Z4, Z3
+	VFNMADD231PS Z2, Z4, Z5
+	MOVQ         200(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         104(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VSUBPS       Z6, Z4, Z4
+	MOVQ         152(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         56(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	VSUBPS       Z7, Z6, Z6
+	VMOVAPS      Z4, Z7
+	VFMADD231PS  Z2, Z6, Z4
+	VFNMADD231PS Z2, Z6, Z7
+	MOVQ         208(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         112(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	VSUBPS       Z8, Z6, Z6
+	MOVQ         160(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         64(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VSUBPS       Z9, Z8, Z8
+	VMOVAPS      Z6, Z9
+	VFMADD231PS  Z2, Z8, Z6
+	VFNMADD231PS Z2, Z8, Z9
+	MOVQ         216(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         120(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	VSUBPS       Z10, Z8, Z8
+	MOVQ         168(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         72(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z11
+	VPSLLD       $0x10, Z11, Z11
+	VSUBPS       Z11, Z10, Z10
+	VMOVAPS      Z8, Z11
+	VFMADD231PS  Z2, Z10, Z8
+	VFNMADD231PS Z2, Z10, Z11
+	MOVQ         224(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z10
+	VPSLLD       $0x10, Z10, Z10
+	MOVQ         128(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z12
+	VPSLLD       $0x10, Z12, Z12
+	VSUBPS       Z12, Z10, Z10
+	MOVQ         176(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         80(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z13
+	VPSLLD       $0x10, Z13, Z13
+	VSUBPS       Z13, Z12, Z12
+	VMOVAPS      Z10, Z13
+	VFMADD231PS  Z2, Z12, Z10
+	VFNMADD231PS Z2, Z12, Z13
+	MOVQ         232(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z12
+	VPSLLD       $0x10, Z12, Z12
+	MOVQ         136(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z14
+	VPSLLD       $0x10, Z14, Z14
+	VSUBPS       Z14, Z12, Z12
+	MOVQ         184(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z14
+	VPSLLD       $0x10, Z14, Z14
+	MOVQ         88(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z15
+	VPSLLD       $0x10, Z15, Z15
+	VSUBPS       Z15, Z14, Z14
+	VMOVAPS      Z12, Z15
+	VFMADD231PS  Z2, Z14, Z12
+	VFNMADD231PS Z2, Z14, Z15
+	VMOVAPS      Z10, Z14
+	VFNMADD231PS Z1, Z6, Z14
+	VFMADD231PS  Z0, Z3, Z14
+	VMOVUPS      Z14, K1, (AX)
+	VMOVAPS      Z10, Z3
+	VFNMADD231PS Z0, Z6, Z3
+	VMOVAPS      Z8, Z14
+	VFNMADD231PS Z0, Z4, Z14
+	VADDPS       Z14, Z3, Z16
+	VSUBPS       Z14, Z3, Z3
+	VMOVUPS      Z16, K1, (AX)(BX*1)
+	VMOVUPS      Z3, K1, (AX)(BX*2)
+	VSUBPS       Z6, Z10, Z3
+	VSUBPS       Z4, Z8, Z6
+	VMOVAPS      Z3, Z10
+	VFMADD231PS  Z2, Z6, Z3
+	VFNMADD231PS Z2, Z6, Z10
+	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VMOVUPS      Z10, K1, (AX)(BX*4)
+	VMOVAPS      Z12, Z3
+	VFNMADD231PS Z1, Z8, Z3
+	VFMADD231PS  Z0, Z4, Z3
+	VMOVUPS      Z3, K1, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	VMOVAPS      Z13, Z3
+	VFNMADD231PS Z1, Z9, Z3
+	VFMADD231PS  Z0, Z5, Z3
+	VMOVUPS      Z3, K1, (AX)
+	VMOVAPS      Z13, Z3
+	VFNMADD231PS Z0, Z9, Z3
+	VMOVAPS      Z11, Z4
+	VFNMADD231PS Z0, Z7, Z4
+	VADDPS       Z4, Z3, Z5
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS      Z5, K1, (AX)(BX*1)
+	VMOVUPS      Z3, K1, (AX)(BX*2)
+	VSUBPS       Z9, Z13, Z3
+	VSUBPS       Z7, Z11, Z4
+	VMOVAPS      Z3, Z5
+	VFMADD231PS  Z2, Z4, Z3
+	VFNMADD231PS Z2, Z4, Z5
+	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VMOVUPS      Z5, K1, (AX)(BX*4)
+	VMOVAPS      Z15, Z3
+	VFNMADD231PS Z1, Z11, Z3
+	VFMADD231PS  Z0, Z7, Z3
+	VMOVUPS      Z3, K1, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+	MOVQ         240(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	MOVQ         144(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFNMADD231PS Z1, Z4, Z3
+	MOVQ         48(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	VFMADD231PS  Z0, Z4, Z3
+	MOVQ         248(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
+	MOVQ         152(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFNMADD231PS Z1, Z5, Z4
+	MOVQ         56(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	VFMADD231PS  Z0, Z5, Z4
+	MOVQ         256(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	MOVQ         160(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFNMADD231PS Z1, Z6, Z5
+	MOVQ         64(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	VFMADD231PS  Z0, Z6, Z5
+	MOVQ         264(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z6
+	VPSLLD       $0x10, Z6, Z6
+	MOVQ         168(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFNMADD231PS Z1, Z7, Z6
+	MOVQ         72(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	VFMADD231PS  Z0, Z7, Z6
+	MOVQ         272(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	MOVQ         176(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFNMADD231PS Z1, Z8, Z7
+	MOVQ         80(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	VFMADD231PS  Z0, Z8, Z7
+	MOVQ         280(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	MOVQ         184(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFNMADD231PS Z1, Z9, Z8
+	MOVQ         88(DX), CX
+	VPMOVZXWD.Z  (CX)(R8*2), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	VFMADD231PS  Z0, Z9, Z8
+	VMOVAPS      Z7, Z9
+	VFNMADD231PS Z1, Z5, Z9
+	VFMADD231PS  Z0, Z3, Z9
+	VMOVUPS      Z9, K1, (AX)
+	VMOVAPS      Z7, Z3
+	VFNMADD231PS Z0, Z5, Z3
+	VMOVAPS      Z6, Z9
+	VFNMADD231PS Z0, Z4, Z9
+	VADDPS       Z9, Z3, Z10
+	VSUBPS       Z9, Z3, Z3
+	VMOVUPS      Z10, K1, (AX)(BX*1)
+	VMOVUPS      Z3, K1, (AX)(BX*2)
+	VSUBPS       Z5, Z7, Z3
+	VSUBPS       Z4, Z6, Z5
+	VMOVAPS      Z3, Z7
+	VFMADD231PS  Z2, Z5, Z3
+	VFNMADD231PS Z2, Z5, Z7
+	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VMOVUPS      Z7, K1, (AX)(BX*4)
+	VMOVAPS      Z8, Z2
+	VFNMADD231PS Z1, Z6, Z2
+	VFMADD231PS  Z0, Z4, Z2
+	VMOVUPS      Z2, K1, (AX)(DI*1)
+	LEAQ         (AX)(SI*2), AX
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func winogradGradientBFloat16AVX512(dst []float32, stride int, places *[16]place, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradGradientBFloat16AVX512(SB), NOSPLIT, $0-48
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z0
+	VMOVUPS all_00400000<>+0(SB), Z0
+	VMOVUPS all_40800000<>+0(SB), Z0
+	VMOVUPS all_40a00000<>+0(SB), Z1
+	VMOVUPS all_40000000<>+0(SB), Z1
+	VMOVUPS all_41000000<>+0(SB), Z2
+	VMOVUPS all_3e800000<>+0(SB), Z3
+	VMOVUPS all_3e2aaaab<>+0(SB), Z3
+	VMOVUPS all_be2aaaab<>+0(SB), Z3
+	VMOVUPS all_3daaaaab<>+0(SB), Z3
+	VMOVUPS all_3d2aaaab<>+0(SB), Z3
+	MOVQ    dst_base+0(FP), AX
+	MOVQ    n+40(FP), CX
+	MOVQ    places+32(FP), DX
+	MOVQ    stride+24(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	LEAQ    (BX)(BX*4), DI
+	XORQ    R8, R8
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
+
+loop1_whole:
+	LEAQ        (AX)(R8*4), R9
+	MOVQ        (DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        8(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        16(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	MOVQ        24(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VMOVAPS     Z3, Z7
+	VMOVUPS     Z7, (R9)
+	VADDPS      Z5, Z3, Z7
+	VADDPS      Z6, Z4, Z8
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     Z9, (R9)(BX*1)
+	VMOVUPS     Z7, (R9)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z5, Z3
+	VMOVAPS     Z6, Z5
+	VMULPS      Z2, Z5, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VADDPS      Z5, Z3, Z4
+	VSUBPS      Z5, Z3, Z3
+	VMOVUPS     Z4, (R9)(SI*1)
+	VMOVUPS     Z3, (R9)(BX*4)
+	VMOVAPS     Z6, Z3
+	VMOVUPS     Z3, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	MOVQ        (DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        64(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	MOVQ        32(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        96(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z4, Z3, Z5
+	VSUBPS      Z4, Z3, Z3
+	MOVQ        8(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        72(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VADDPS      Z6, Z4, Z4
+	MOVQ        40(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	MOVQ        104(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	VADDPS      Z6, Z4, Z7
+	VSUBPS      Z6, Z4, Z4
+	MOVQ        16(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	MOVQ        80(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VADDPS      Z8, Z6, Z6
+	MOVQ        48(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	MOVQ        112(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z9
+	VPSLLD      $0x10, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	VADDPS      Z8, Z6, Z9
+	VSUBPS      Z8, Z6, Z6
+	MOVQ        24(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	MOVQ        88(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VADDPS      Z10, Z8, Z8
+	MOVQ        56(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z10
+	VPSLLD      $0x10, Z10, Z10
+	MOVQ        120(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z11
+	VPSLLD      $0x10, Z11, Z11
+	VADDPS      Z11, Z10, Z10
+	VADDPS      Z10, Z8, Z11
+	VSUBPS      Z10, Z8, Z8
+	VMOVAPS     Z5, Z10
+	VMOVUPS     Z10, (R9)
+	VADDPS      Z9, Z5, Z10
+	VADDPS      Z11, Z7, Z12
+	VADDPS      Z12, Z10, Z13
+	VSUBPS      Z12, Z10, Z10
+	VMOVUPS     Z13, (R9)(BX*1)
+	VMOVUPS     Z10, (R9)(BX*2)
+	VMOVAPS     Z5, Z5
+	VFMADD231PS Z0, Z9, Z5
+	VMOVAPS     Z11, Z9
+	VMULPS      Z2, Z9, Z9
+	VFMADD231PS Z1, Z7, Z9
+	VADDPS      Z9, Z5, Z7
+	VSUBPS      Z9, Z5, Z5
+	VMOVUPS     Z7, (R9)(SI*1)
+	VMOVUPS     Z5, (R9)(BX*4)
+	VMOVAPS     Z11, Z5
+	VMOVUPS     Z5, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	VMOVAPS     Z3, Z5
+	VMOVUPS     Z5, (R9)
+	VADDPS      Z6, Z3, Z5
+	VADDPS      Z8, Z4, Z7
+	VADDPS      Z7, Z5, Z9
+	VSUBPS      Z7, Z5, Z5
+	VMOVUPS     Z9, (R9)(BX*1)
+	VMOVUPS     Z5, (R9)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z6, Z3
+	VMOVAPS     Z8, Z5
+	VMULPS      Z2, Z5, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VADDPS      Z5, Z3, Z4
+	VSUBPS      Z5, Z3, Z3
+	VMOVUPS     Z4, (R9)(SI*1)
+	VMOVUPS     Z3, (R9)(BX*4)
+	VMOVAPS     Z8, Z3
+	VMOVUPS     Z3, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	MOVQ        (DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        64(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS Z0, Z4, Z3
+	MOVQ        96(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMULPS      Z2, Z4, Z4
+	MOVQ        32(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z1, Z5, Z4
+	VADDPS      Z4, Z3, Z5
+	VSUBPS      Z4, Z3, Z3
+	MOVQ        8(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        72(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VFMADD231PS Z0, Z6, Z4
+	MOVQ        104(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VMULPS      Z2, Z6, Z6
+	MOVQ        40(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z1, Z7, Z6
+	VADDPS      Z6, Z4, Z7
+	VSUBPS      Z6, Z4, Z4
+	MOVQ        16(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	MOVQ        80(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VFMADD231PS Z0, Z8, Z6
+	MOVQ        112(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VMULPS      Z2, Z8, Z8
+	MOVQ        48(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z9
+	VPSLLD      $0x10, Z9, Z9
+	VFMADD231PS Z1, Z9, Z8
+	VADDPS      Z8, Z6, Z9
+	VSUBPS      Z8, Z6, Z6
+	MOVQ        24(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z8
+	VPSLLD      $0x10, Z8, Z8
+	MOVQ        88(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z0, Z10, Z8
+	MOVQ        120(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VMULPS      Z2, Z10, Z10
+	MOVQ        56(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z11
+	VPSLLD      $0x10, Z11, Z11
+	VFMADD231PS Z1, Z11, Z10
+	VADDPS      Z10, Z8, Z11
+	VSUBPS      Z10, Z8, Z8
+	VMOVAPS     Z5, Z10
+	VMOVUPS     Z10, (R9)
+	VADDPS      Z9, Z5, Z10
+	VADDPS      Z11, Z7, Z12
+	VADDPS      Z12, Z10, Z13
+	VSUBPS      Z12, Z10, Z10
+	VMOVUPS     Z13, (R9)(BX*1)
+	VMOVUPS     Z10, (R9)(BX*2)
+	VMOVAPS     Z5, Z5
+	VFMADD231PS Z0, Z9, Z5
+	VMOVAPS     Z11, Z9
+	VMULPS      Z2, Z9, Z9
+	VFMADD231PS Z1, Z7, Z9
+	VADDPS      Z9, Z5, Z7
+	VSUBPS      Z9, Z5, Z5
+	VMOVUPS     Z7, (R9)(SI*1)
+	VMOVUPS     Z5, (R9)(BX*4)
+	VMOVAPS     Z11, Z5
+	VMOVUPS     Z5, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	VMOVAPS     Z3, Z5
+	VMOVUPS     Z5, (R9)
+	VADDPS      Z6, Z3, Z5
+	VADDPS      Z8, Z4, Z7
+	VADDPS      Z7, Z5, Z9
+	VSUBPS      Z7, Z5, Z5
+	VMOVUPS     Z9, (R9)(BX*1)
+	VMOVUPS     Z5, (R9)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z6, Z3
+	VMOVAPS     Z8, Z5
+	VMULPS      Z2, Z5, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VADDPS      Z5, Z3, Z4
+	VSUBPS      Z5, Z3, Z3
+	VMOVUPS     Z4, (R9)(SI*1)
+	VMOVUPS     Z3, (R9)(BX*4)
+	VMOVAPS     Z8, Z3
+	VMOVUPS     Z3, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	MOVQ        96(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        104(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        112(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z5
+	VPSLLD      $0x10, Z5, Z5
+	MOVQ        120(DX), R10
+	VPMOVZXWD   (R10)(R8*2), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VMOVAPS     Z3, Z7
+	VMOVUPS     Z7, (R9)
+	VADDPS      Z5, Z3, Z7
+	VADDPS      Z6, Z4, Z8
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     Z9, (R9)(BX*1)
+	VMOVUPS     Z7, (R9)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z5, Z3
+	VMOVAPS     Z6, Z5
+	VMULPS      Z2, Z5, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VADDPS      Z5, Z3, Z4
+	VSUBPS      Z5, Z3, Z3
+	VMOVUPS     Z4, (R9)(SI*1)
+	VMOVUPS     Z3, (R9)(BX*4)
+	VMOVAPS     Z6, Z3
+	VMOVUPS     Z3, (R9)(DI*1)
+	LEAQ        (R9)(SI*2), R9
+	ADDQ        $0x10, R8
+	CMPQ        R8, CX
+	JLE         loop1_whole
+
+loop1_tail:
+	ADDQ        $0x10, CX
+	SUBQ        R8, CX
+	JLE         loop1_done
+	MOVL        $0xffffffff, R9
+	BZHIL       CX, R9, R9
+	KMOVW       R9, K1
+	LEAQ        (AX)(R8*4), AX
+	MOVQ        (DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        8(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        16(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	MOVQ        24(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VMOVAPS     Z3, Z7
+	VMOVUPS     Z7, K1, (AX)
+	VADDPS      Z5, Z3, Z7
+	VADDPS      Z6, Z4, Z8
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     Z9, K1, (AX)(BX*1)
+	VMOVUPS     Z7, K1, (AX)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z5, Z3
+	VMOVAPS     Z6, Z5
+	VMULPS      Z2, Z5, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VADDPS      Z5, Z3, Z4
+	VSUBPS      Z5, Z3, Z3
+	VMOVUPS     Z4, K1, (AX)(SI*1)
+	VMOVUPS     Z3, K1, (AX)(BX*4)
+	VMOVAPS     Z6, Z3
+	VMOVUPS     Z3, K1, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	MOVQ        (DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        64(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	MOVQ        32(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        96(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z4, Z3, Z5
+	VSUBPS      Z4, Z3, Z3
+	MOVQ        8(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        72(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VADDPS      Z6, Z4, Z4
+	MOVQ        40(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	MOVQ        104(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	VADDPS      Z6, Z4, Z7
+	VSUBPS      Z6, Z4, Z4
+	MOVQ        16(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	MOVQ        80(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	VADDPS      Z8, Z6, Z6
+	MOVQ        48(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	MOVQ        112(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z9
+	VPSLLD      $0x10, Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	VADDPS      Z8, Z6, Z9
+	VSUBPS      Z8, Z6, Z6
+	MOVQ        24(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	MOVQ        88(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
+	VADDPS      Z10, Z8, Z8
+	MOVQ        56(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
+	MOVQ        120(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z11
+	VPSLLD      $0x10, Z11, Z11
+	VADDPS      Z11, Z10, Z10
+	VADDPS      Z10, Z8, Z11
+	VSUBPS      Z10, Z8, Z8
+	VMOVAPS     Z5, Z10
+	VMOVUPS     Z10, K1, (AX)
+	VADDPS      Z9, Z5, Z10
+	VADDPS      Z11, Z7, Z12
+	VADDPS      Z12, Z10, Z13
+	VSUBPS      Z12, Z10, Z10
+	VMOVUPS     Z13, K1, (AX)(BX*1)
+	VMOVUPS     Z10, K1, (AX)(BX*2)
+	VMOVAPS     Z5, Z5
+	VFMADD231PS Z0, Z9, Z5
+	VMOVAPS     Z11, Z9
+	VMULPS      Z2, Z9, Z9
+	VFMADD231PS Z1, Z7, Z9
+	VADDPS      Z9, Z5, Z7
+	VSUBPS      Z9, Z5, Z5
+	VMOVUPS     Z7, K1, (AX)(SI*1)
+	VMOVUPS     Z5, K1, (AX)(BX*4)
+	VMOVAPS     Z11, Z5
+	VMOVUPS     Z5, K1, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	VMOVAPS     Z3, Z5
+	VMOVUPS     Z5, K1, (AX)
+	VADDPS      Z6, Z3, Z5
+	VADDPS      Z8, Z4, Z7
+	VADDPS      Z7, Z5, Z9
+	VSUBPS      Z7, Z5, Z5
+	VMOVUPS     Z9, K1, (AX)(BX*1)
+	VMOVUPS     Z5, K1, (AX)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z6, Z3
+	VMOVAPS     Z8, Z5
+	VMULPS      Z2, Z5, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VADDPS      Z5, Z3, Z4
+	VSUBPS      Z5, Z3, Z3
+	VMOVUPS     Z4, K1, (AX)(SI*1)
+	VMOVUPS     Z3, K1, (AX)(BX*4)
+	VMOVAPS     Z8, Z3
+	VMOVUPS     Z3, K1, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	MOVQ        (DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        64(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS Z0, Z4, Z3
+	MOVQ        96(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VMULPS      Z2, Z4, Z4
+	MOVQ        32(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z1, Z5, Z4
+	VADDPS      Z4, Z3, Z5
+	VSUBPS      Z4, Z3, Z3
+	MOVQ        8(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        72(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VFMADD231PS Z0, Z6, Z4
+	MOVQ        104(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VMULPS      Z2, Z6, Z6
+	MOVQ        40(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z1, Z7, Z6
+	VADDPS      Z6, Z4, Z7
+	VSUBPS      Z6, Z4, Z4
+	MOVQ        16(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	MOVQ        80(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	VFMADD231PS Z0, Z8, Z6
+	MOVQ        112(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	VMULPS      Z2, Z8, Z8
+	MOVQ        48(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z9
+	VPSLLD      $0x10, Z9, Z9
+	VFMADD231PS Z1, Z9, Z8
+	VADDPS      Z8, Z6, Z9
+	VSUBPS      Z8, Z6, Z6
+	MOVQ        24(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	MOVQ        88(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z0, Z10, Z8
+	MOVQ        120(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
+	VMULPS      Z2, Z10, Z10
+	MOVQ        56(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z11
+	VPSLLD      $0x10, Z11, Z11
+	VFMADD231PS Z1, Z11, Z10
+	VADDPS      Z10, Z8, Z11
+	VSUBPS      Z10, Z8, Z8
+	VMOVAPS     Z5, Z10
+	VMOVUPS     Z10, K1, (AX)
+	VADDPS      Z9, Z5, Z10
+	VADDPS      Z11, Z7, Z12
+	VADDPS      Z12, Z10, Z13
+	VSUBPS      Z12, Z10, Z10
+	VMOVUPS     Z13, K1, (AX)(BX*1)
+	VMOVUPS     Z10, K1, (AX)(BX*2)
+	VMOVAPS     Z5, Z5
+	VFMADD231PS Z0, Z9, Z5
+	VMOVAPS     Z11, Z9
+	VMULPS      Z2, Z9, Z9
+	VFMADD231PS Z1, Z7, Z9
+	VADDPS      Z9, Z5, Z7
+	VSUBPS      Z9, Z5, Z5
+	VMOVUPS     Z7, K1, (AX)(SI*1)
+	VMOVUPS     Z5, K1, (AX)(BX*4)
+	VMOVAPS     Z11, Z5
+	VMOVUPS     Z5, K1, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	VMOVAPS     Z3, Z5
+	VMOVUPS     Z5, K1, (AX)
+	VADDPS      Z6, Z3, Z5
+	VADDPS      Z8, Z4, Z7
+	VADDPS      Z7, Z5, Z9
+	VSUBPS      Z7, Z5, Z5
+	VMOVUPS     Z9, K1, (AX)(BX*1)
+	VMOVUPS     Z5, K1, (AX)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z6, Z3
+	VMOVAPS     Z8, Z5
+	VMULPS      Z2, Z5, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VADDPS      Z5, Z3, Z4
+	VSUBPS      Z5, Z3, Z3
+	VMOVUPS     Z4, K1, (AX)(SI*1)
+	VMOVUPS     Z3, K1, (AX)(BX*4)
+	VMOVAPS     Z8, Z3
+	VMOVUPS     Z3, K1, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+	MOVQ        96(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	MOVQ        104(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	MOVQ        112(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	MOVQ        120(DX), CX
+	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VMOVAPS     Z3, Z7
+	VMOVUPS     Z7, K1, (AX)
+	VADDPS      Z5, Z3, Z7
+	VADDPS      Z6, Z4, Z8
+	VADDPS      Z8, Z7, Z9
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     Z9, K1, (AX)(BX*1)
+	VMOVUPS     Z7, K1, (AX)(BX*2)
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z5, Z3
+	VMOVAPS     Z6, Z0
+	VMULPS      Z2, Z0, Z0
+	VFMADD231PS Z1, Z4, Z0
+	VADDPS      Z0, Z3, Z1
+	VSUBPS      Z0, Z3, Z0
+	VMOVUPS     Z1, K1, (AX)(SI*1)
+	VMOVUPS     Z0, K1, (AX)(BX*4)
+	VMOVAPS     Z6, Z0
+	VMOVUPS     Z0, K1, (AX)(DI*1)
+	LEAQ        (AX)(SI*2), AX
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func winogradOutputBFloat16AVX512(places *[16]place, src []float32, stride int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradOutputBFloat16AVX512(SB), NOSPLIT, $0-48
+	VMOVUPS all_00007fff<>+0(SB), Z0
+	VMOVUPS all_00000001<>+0(SB), Z1
+	VMOVUPS all_00400000<>+0(SB), Z2
+	VMOVUPS all_40800000<>+0(SB), Z3
+	VMOVUPS all_40a00000<>+0(SB), Z4
+	VMOVUPS all_40000000<>+0(SB), Z4
+	VMOVUPS all_41000000<>+0(SB), Z5
+	VMOVUPS all_3e800000<>+0(SB), Z6
+	VMOVUPS all_3e2aaaab<>+0(SB), Z6
+	VMOVUPS all_be2aaaab<>+0(SB), Z6
+	VMOVUPS all_3daaaaab<>+0(SB), Z6
+	VMOVUPS all_3d2aaaab<>+0(SB), Z6
+	MOVQ    src_base+8(FP), AX
+	MOVQ    n+40(FP), CX
+	MOVQ    places+0(FP), DX
+	MOVQ    stride+32(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	ADDQ    SI, SI
+	LEAQ    (SI)(SI*2), DI
+	LEAQ    (SI)(SI*4), R8
+	XORQ    R9, R9
+	SUBQ    $0x10, CX
+	JLT     loop1_tail
+
+loop1_whole:
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Z6
+	VMOVUPS     (R10)(SI*2), Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS     (R10)(DI*1), Z7
+	VMOVUPS     (R10)(SI*4), Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVUPS     (R10), Z8
+	VADDPS      Z6, Z8, Z8
+	VADDPS      Z7, Z8, Z8
+	VFMADD231PS Z3, Z7, Z6
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z7
+	VMOVUPS     (R10)(SI*2), Z9
+	VADDPS      Z9, Z7, Z7
+	VMOVUPS     (R10)(DI*1), Z9
+	VMOVUPS     (R10)(SI*4), Z10
+	VADDPS      Z10, Z9, Z9
+	VMOVUPS     (R10), Z10
+	VADDPS      Z7, Z10, Z10
+	VADDPS      Z9, Z10, Z10
+	VFMADD231PS Z3, Z9, Z7
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z9
+	VMOVUPS     (R10)(SI*2), Z11
+	VADDPS      Z11, Z9, Z9
+	VMOVUPS     (R10)(DI*1), Z11
+	VMOVUPS     (R10)(SI*4), Z12
+	VADDPS      Z12, Z11, Z11
+	VMOVUPS     (R10), Z12
+	VADDPS      Z9, Z12, Z12
+	VADDPS      Z11, Z12, Z12
+	VFMADD231PS Z3, Z11, Z9
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z11
+	VMOVUPS     (R10)(SI*2), Z13
+	VADDPS      Z13, Z11, Z11
+	VMOVUPS     (R10)(DI*1), Z13
+	VMOVUPS     (R10)(SI*4), Z14
+	VADDPS      Z14, Z13, Z13
+	VMOVUPS     (R10), Z14
+	VADDPS      Z11, Z14, Z14
+	VADDPS      Z13, Z14, Z14
+	VFMADD231PS Z3, Z13, Z11
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z13
+	VMOVUPS     (R10)(SI*2), Z15
+	VADDPS      Z15, Z13, Z13
+	VMOVUPS     (R10)(DI*1), Z15
+	VMOVUPS     (R10)(SI*4), Z16
+	VADDPS      Z16, Z15, Z15
+	VMOVUPS     (R10), Z16
+	VADDPS      Z13, Z16, Z16
+	VADDPS      Z15, Z16, Z16
+	VFMADD231PS Z3, Z15, Z13
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z15
+	VMOVUPS     (R10)(SI*2), Z17
+	VADDPS      Z17, Z15, Z15
+	VMOVUPS     (R10)(DI*1), Z17
+	VMOVUPS     (R10)(SI*4), Z18
+	VADDPS      Z18, Z17, Z17
+	VMOVUPS     (R10), Z18
+	VADDPS      Z15, Z18, Z18
+	VADDPS      Z17, Z18, Z18
+	VFMADD231PS Z3, Z17, Z15
+	VADDPS      Z12, Z10, Z17
+	VADDPS      Z16, Z14, Z19
+	VADDPS      Z17, Z8, Z8
+	VADDPS      Z19, Z8, Z8
+	VFMADD231PS Z3, Z19, Z17
+	MOVQ        (DX), R10
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPSRLD      $0x10, Z8, Z19
+	VPANDD      Z1, Z19, Z19
+	VPADDD      Z0, Z8, Z20
+	VPADDD      Z19, Z20, Z20
+	VPORD       Z2, Z8, K1, Z20
+	VPSRLD      $0x10, Z20, Z20
+	VPMOVDW     Z20, (R10)(R9*2)
+	MOVQ        16(DX), R10
+	VCMPPS      $0x03, Z17, Z17, K1
+	VPSRLD      $0x10, Z17, Z8
+	VPANDD      Z1, Z8, Z8
+	VPADDD      Z0, Z17, Z19
+	VPADDD      Z8, Z19, Z19
+	VPORD       Z2, Z17, K1, Z19
+	VPSRLD      $0x10, Z19, Z19
+	VPMOVDW     Z19, (R10)(R9*2)
+	VSUBPS      Z12, Z10, Z8
+	VSUBPS      Z16, Z14, Z10
+	VADDPS      Z18, Z8, Z12
+	VFMADD231PS Z5, Z10, Z12
+	VFMADD231PS Z4, Z10, Z8
+	MOVQ        8(DX), R10
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPSRLD      $0x10, Z8, Z10
+	VPANDD      Z1, Z10, Z10
+	VPADDD      Z0, Z8, Z14
+	VPADDD      Z10, Z14, Z14
+	VPORD       Z2, Z8, K1, Z14
+	VPSRLD      $0x10, Z14, Z14
+	VPMOVDW     Z14, (R10)(R9*2)
+	MOVQ        24(DX), R10
+	VCMPPS      $0x03, Z12, Z12, K1
+	VPSRLD      $0x10, Z12, Z8
+	VPANDD      Z1, Z8, Z8
+	VPADDD      Z0, Z12, Z10
+	VPADDD      Z8, Z10, Z10
+	VPORD       Z2, Z12, K1, Z10
+	VPSRLD      $0x10, Z10, Z10
+	VPMOVDW     Z10, (R10)(R9*2)
+	VADDPS      Z9, Z7, Z8
+	VADDPS      Z13, Z11, Z10
+	VADDPS      Z8, Z6, Z6
+	VADDPS      Z10, Z6, Z6
+	VFMADD231PS Z3, Z10, Z8
+	MOVQ        64(DX), R10
+	VCMPPS      $0x03, Z6, Z6, K1
+	VPSRLD      $0x10, Z6, Z10
+	VPANDD      Z1, Z10, Z10
+	VPADDD      Z0, Z6, Z12
+	VPADDD      Z10, Z12, Z12
+	VPORD       Z2, Z6, K1, Z12
+	VPSRLD      $0x10, Z12, Z12
+	VPMOVDW     Z12, (R10)(R9*2)
+	MOVQ        80(DX), R10
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPSRLD      $0x10, Z8, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z8, Z10
+	VPADDD      Z6, Z10, Z10
+	VPORD       Z2, Z8, K1, Z10
+	VPSRLD      $0x10, Z10, Z10
+	VPMOVDW     Z10, (R10)(R9*2)
+	VSUBPS      Z9, Z7, Z6
+	VSUBPS      Z13, Z11, Z7
+	VADDPS      Z15, Z6, Z8
+	VFMADD231PS Z5, Z7, Z8
+	VFMADD231PS Z4, Z7, Z6
+	MOVQ        72(DX), R10
+	VCMPPS      $0x03, Z6, Z6, K1
+	VPSRLD      $0x10, Z6, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z6, Z9
+	VPADDD      Z7, Z9, Z9
+	VPORD       Z2, Z6, K1, Z9
+	VPSRLD      $0x10, Z9, Z9
+	VPMOVDW     Z9, (R10)(R9*2)
+	MOVQ        88(DX), R10
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPSRLD      $0x10, Z8, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z8, Z7
+	VPADDD      Z6, Z7, Z7
+	VPORD       Z2, Z8, K1, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, (R10)(R9*2)
+	LEAQ        (AX)(R9*4), R10
+	VMOVUPS     (R10)(SI*1), Z6
+	VMOVUPS     (R10)(SI*2), Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS     (R10)(DI*1), Z7
+	VMOVUPS     (R10)(SI*4), Z8
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS     (R10)(R8*1), Z8
+	VADDPS      Z8, Z6, Z8
+	VFMADD231PS Z5, Z7, Z8
+	VFMADD231PS Z4, Z7, Z6
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z7
+	VMOVUPS     (R10)(SI*2), Z9
+	VSUBPS      Z9, Z7, Z7
+	VMOVUPS     (R10)(DI*1), Z9
+	VMOVUPS     (R10)(SI*4), Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVUPS     (R10)(R8*1), Z10
+	VADDPS      Z10, Z7, Z10
+	VFMADD231PS Z5, Z9, Z10
+	VFMADD231PS Z4, Z9, Z7
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z9
+	VMOVUPS     (R10)(SI*2), Z11
+	VSUBPS      Z11, Z9, Z9
+	VMOVUPS     (R10)(DI*1), Z11
+	VMOVUPS     (R10)(SI*4), Z12
+	VSUBPS      Z12, Z11, Z11
+	VMOVUPS     (R10)(R8*1), Z12
+	VADDPS      Z12, Z9, Z12
+	VFMADD231PS Z5, Z11, Z12
+	VFMADD231PS Z4, Z11, Z9
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z11
+	VMOVUPS     (R10)(SI*2), Z13
+	VSUBPS      Z13, Z11, Z11
+	VMOVUPS     (R10)(DI*1), Z13
+	VMOVUPS     (R10)(SI*4), Z14
+	VSUBPS      Z14, Z13, Z13
+	VMOVUPS     (R10)(R8*1), Z14
+	VADDPS      Z14, Z11, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VFMADD231PS Z4, Z13, Z11
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z13
+	VMOVUPS     (R10)(SI*2), Z15
+	VSUBPS      Z15, Z13, Z13
+	VMOVUPS     (R10)(DI*1), Z15
+	VMOVUPS     (R10)(SI*4), Z16
+	VSUBPS      Z16, Z15, Z15
+	VMOVUPS     (R10)(R8*1), Z16
+	VADDPS      Z16, Z13, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VFMADD231PS Z4, Z15, Z13
+	ADDQ        BX, R10
+	VMOVUPS     (R10)(SI*1), Z15
+	VMOVUPS     (R10)(SI*2), Z17
+	VSUBPS      Z17, Z15, Z15
+	VMOVUPS     (R10)(DI*1), Z17
+	VMOVUPS     (R10)(SI*4), Z18
+	VSUBPS      Z18, Z17, Z17
+	VMOVUPS     (R10)(R8*1), Z18
+	VADDPS      Z18, Z15, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VFMADD231PS Z4, Z17, Z15
+	VADDPS      Z9, Z7, Z17
+	VADDPS      Z13, Z11, Z19
+	VADDPS      Z17, Z6, Z6
+	VADDPS      Z19, Z6, Z6
+	VFMADD231PS Z3, Z19, Z17
+	MOVQ        32(DX), R10
+	VCMPPS      $0x03, Z6, Z6, K1
+	VPSRLD      $0x10, Z6, Z19
+	VPANDD      Z1, Z19, Z19
+	VPADDD      Z0, Z6, Z20
+	VPADDD      Z19, Z20, Z20
+	VPORD       Z2, Z6, K1, Z20
+	VPSRLD      $0x10, Z20, Z20
+	VPMOVDW     Z20, (R10)(R9*2)
+	MOVQ        48(DX), R10
+	VCMPPS      $0x03, Z17, Z17, K1
+	VPSRLD      $0x10, Z17, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z17, Z19
+	VPADDD      Z6, Z19, Z19
+	VPORD       Z2, Z17, K1, Z19
+	VPSRLD      $0x10, Z19, Z19
+	VPMOVDW     Z19, (R10)(R9*2)
+	VSUBPS      Z9, Z7, Z6
+	VSUBPS      Z13, Z11, Z7
+	VADDPS      Z15, Z6, Z9
+	VFMADD231PS Z5, Z7, Z9
+	VFMADD231PS Z4, Z7, Z6
+	MOVQ        40(DX), R10
+	VCMPPS      $0x03, Z6, Z6, K1
+	VPSRLD      $0x10, Z6, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z6, Z11
+	VPADDD      Z7, Z11, Z11
+	VPORD       Z2, Z6, K1, Z11
+	VPSRLD      $0x10, Z11, Z11
+	VPMOVDW     Z11, (R10)(R9*2)
+	MOVQ        56(DX), R10
+	VCMPPS      $0x03, Z9, Z9, K1
+	VPSRLD      $0x10, Z9, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z9, Z7
+	VPADDD      Z6, Z7, Z7
+	VPORD       Z2, Z9, K1, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, (R10)(R9*2)
+	VADDPS      Z12, Z10, Z6
+	VADDPS      Z16, Z14, Z7
+	VADDPS      Z6, Z8, Z8
+	VADDPS      Z7, Z8, Z8
+	VFMADD231PS Z3, Z7, Z6
+	MOVQ        96(DX), R10
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPSRLD      $0x10, Z8, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z8, Z9
+	VPADDD      Z7, Z9, Z9
+	VPORD       Z2, Z8, K1, Z9
+	VPSRLD      $0x10, Z9, Z9
+	VPMOVDW     Z9, (R10)(R9*2)
+	MOVQ        112(DX), R10
+	VCMPPS      $0x03, Z6, Z6, K1
+	VPSRLD      $0x10, Z6, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z6, Z8
+	VPADDD      Z7, Z8, Z8
+	VPORD       Z2, Z6, K1, Z8
+	VPSRLD      $0x10, Z8, Z8
+	VPMOVDW     Z8, (R10)(R9*2)
+	VSUBPS      Z12, Z10, Z6
+	VSUBPS      Z16, Z14, Z7
+	VADDPS      Z18, Z6, Z8
+	VFMADD231PS Z5, Z7, Z8
+	VFMADD231PS Z4, Z7, Z6
+	MOVQ        104(DX), R10
+	VCMPPS      $0x03, Z6, Z6, K1
+	VPSRLD      $0x10, Z6, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z6, Z9
+	VPADDD      Z7, Z9, Z9
+	VPORD       Z2, Z6, K1, Z9
+	VPSRLD      $0x10, Z9, Z9
+	VPMOVDW     Z9, (R10)(R9*2)
+	MOVQ        120(DX), R10
+	VCMPPS      $0x03, Z8, Z8, K1
+	VPSRLD      $0x10, Z8, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z8, Z7
+	VPADDD      Z6, Z7, Z7
+	VPORD       Z2, Z8, K1, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, (R10)(R9*2)
+	ADDQ        $0x10, R9
+	CMPQ        R9, CX
+	JLE         loop1_whole
+
+loop1_tail:
+	ADDQ        $0x10, CX
+	SUBQ        R9, CX
+	JLE         loop1_done
+	MOVL        $0xffffffff, R10
+	BZHIL       CX, R10, R10
+	KMOVW       R10, K1
+	LEAQ        (AX)(R9*4), CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z6
+	VMOVUPS.Z   (CX)(SI*2), K1, Z7
+	VADDPS      Z7, Z6, Z6
+	VMOVUPS.Z   (CX)(DI*1), K1, Z7
+	VMOVUPS.Z   (CX)(SI*4), K1, Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVUPS.Z   (CX), K1, Z8
+	VADDPS      Z6, Z8, Z8
+	VADDPS      Z7, Z8, Z8
+	VFMADD231PS Z3, Z7, Z6
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z7
+	VMOVUPS.Z   (CX)(SI*2), K1, Z9
+	VADDPS      Z9, Z7, Z7
+	VMOVUPS.Z   (CX)(DI*1), K1, Z9
+	VMOVUPS.Z   (CX)(SI*4), K1, Z10
+	VADDPS      Z10, Z9, Z9
+	VMOVUPS.Z   (CX), K1, Z10
+	VADDPS      Z7, Z10, Z10
+	VADDPS      Z9, Z10, Z10
+	VFMADD231PS Z3, Z9, Z7
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z9
+	VMOVUPS.Z   (CX)(SI*2), K1, Z11
+	VADDPS      Z11, Z9, Z9
+	VMOVUPS.Z   (CX)(DI*1), K1, Z11
+	VMOVUPS.Z   (CX)(SI*4), K1, Z12
+	VADDPS      Z12, Z11, Z11
+	VMOVUPS.Z   (CX), K1, Z12
+	VADDPS      Z9, Z12, Z12
+	VADDPS      Z11, Z12, Z12
+	VFMADD231PS Z3, Z11, Z9
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z11
+	VMOVUPS.Z   (CX)(SI*2), K1, Z13
+	VADDPS      Z13, Z11, Z11
+	VMOVUPS.Z   (CX)(DI*1), K1, Z13
+	VMOVUPS.Z   (CX)(SI*4), K1, Z14
+	VADDPS      Z14, Z13, Z13
+	VMOVUPS.Z   (CX), K1, Z14
+	VADDPS      Z11, Z14, Z14
+	VADDPS      Z13, Z14, Z14
+	VFMADD231PS Z3, Z13, Z11
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z13
+	VMOVUPS.Z   (CX)(SI*2), K1, Z15
+	VADDPS      Z15, Z13, Z13
+	VMOVUPS.Z   (CX)(DI*1), K1, Z15
+	VMOVUPS.Z   (CX)(SI*4), K1, Z16
+	VADDPS      Z16, Z15, Z15
+	VMOVUPS.Z   (CX), K1, Z16
+	VADDPS      Z13, Z16, Z16
+	VADDPS      Z15, Z16, Z16
+	VFMADD231PS Z3, Z15, Z13
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z15
+	VMOVUPS.Z   (CX)(SI*2), K1, Z17
+	VADDPS      Z17, Z15, Z15
+	VMOVUPS.Z   (CX)(DI*1), K1, Z17
+	VMOVUPS.Z   (CX)(SI*4), K1, Z18
+	VADDPS      Z18, Z17, Z17
+	VMOVUPS.Z   (CX), K1, Z18
+	VADDPS      Z15, Z18, Z18
+	VADDPS      Z17, Z18, Z18
+	VFMADD231PS Z3, Z17, Z15
+	VADDPS      Z12, Z10, Z17
+	VADDPS      Z16, Z14, Z19
+	VADDPS      Z17, Z8, Z8
+	VADDPS      Z19, Z8, Z8
+	VFMADD231PS Z3, Z19, Z17
+	MOVQ        (DX), CX
+	VCMPPS      $0x03, Z8, Z8, K2
+	VPSRLD      $0x10, Z8, Z19
+	VPANDD      Z1, Z19, Z19
+	VPADDD      Z0, Z8, Z20
+	VPADDD      Z19, Z20, Z20
+	VPORD       Z2, Z8, K2, Z20
+	VPSRLD      $0x10, Z20, Z20
+	VPMOVDW     Z20, K1, (CX)(R9*2)
+	MOVQ        16(DX), CX
+	VCMPPS      $0x03, Z17, Z17, K2
+	VPSRLD      $0x10, Z17, Z8
+	VPANDD      Z1, Z8, Z8
+	VPADDD      Z0, Z17, Z19
+	VPADDD      Z8, Z19, Z19
+	VPORD       Z2, Z17, K2, Z19
+	VPSRLD      $0x10, Z19, Z19
+	VPMOVDW     Z19, K1, (CX)(R9*2)
+	VSUBPS      Z12, Z10, Z8
+	VSUBPS      Z16, Z14, Z10
+	VADDPS      Z18, Z8, Z12
+	VFMADD231PS Z5, Z10, Z12
+	VFMADD231PS Z4, Z10, Z8
+	MOVQ        8(DX), CX
+	VCMPPS      $0x03, Z8, Z8, K2
+	VPSRLD      $0x10, Z8, Z10
+	VPANDD      Z1, Z10, Z10
+	VPADDD      Z0, Z8, Z14
+	VPADDD      Z10, Z14, Z14
+	VPORD       Z2, Z8, K2, Z14
+	VPSRLD      $0x10, Z14, Z14
+	VPMOVDW     Z14, K1, (CX)(R9*2)
+	MOVQ        24(DX), CX
+	VCMPPS      $0x03, Z12, Z12, K2
+	VPSRLD      $0x10, Z12, Z8
+	VPANDD      Z1, Z8, Z8
+	VPADDD      Z0, Z12, Z10
+	VPADDD      Z8, Z10, Z10
+	VPORD       Z2, Z12, K2, Z10
+	VPSRLD      $0x10, Z10, Z10
+	VPMOVDW     Z10, K1, (CX)(R9*2)
+	VADDPS      Z9, Z7, Z8
+	VADDPS      Z13, Z11, Z10
+	VADDPS      Z8, Z6, Z6
+	VADDPS      Z10, Z6, Z6
+	VFMADD231PS Z3, Z10, Z8
+	MOVQ        64(DX), CX
+	VCMPPS      $0x03, Z6, Z6, K2
+	VPSRLD      $0x10, Z6, Z10
+	VPANDD      Z1, Z10, Z10
+	VPADDD      Z0, Z6, Z12
+	VPADDD      Z10, Z12, Z12
+	VPORD       Z2, Z6, K2, Z12
+	VPSRLD      $0x10, Z12, Z12
+	VPMOVDW     Z12, K1, (CX)(R9*2)
+	MOVQ        80(DX), CX
+	VCMPPS      $0x03, Z8, Z8, K2
+	VPSRLD      $0x10, Z8, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z8, Z10
+	VPADDD      Z6, Z10, Z10
+	VPORD       Z2, Z8, K2, Z10
+	VPSRLD      $0x10, Z10, Z10
+	VPMOVDW     Z10, K1, (CX)(R9*2)
+	VSUBPS      Z9, Z7, Z6
+	VSUBPS      Z13, Z11, Z7
+	VADDPS      Z15, Z6, Z8
+	VFMADD231PS Z5, Z7, Z8
+	VFMADD231PS Z4, Z7, Z6
+	MOVQ        72(DX), CX
+	VCMPPS      $0x03, Z6, Z6, K2
+	VPSRLD      $0x10, Z6, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z6, Z9
+	VPADDD      Z7, Z9, Z9
+	VPORD       Z2, Z6, K2, Z9
+	VPSRLD      $0x10, Z9, Z9
+	VPMOVDW     Z9, K1, (CX)(R9*2)
+	MOVQ        88(DX), CX
+	VCMPPS      $0x03, Z8, Z8, K2
+	VPSRLD      $0x10, Z8, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z8, Z7
+	VPADDD      Z6, Z7, Z7
+	VPORD       Z2, Z8, K2, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, K1, (CX)(R9*2)
+	LEAQ        (AX)(R9*4), CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z6
+	VMOVUPS.Z   (CX)(SI*2), K1, Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS.Z   (CX)(DI*1), K1, Z7
+	VMOVUPS.Z   (CX)(SI*4), K1, Z8
+	VSUBPS      Z8, Z7, Z7
+	VMOVUPS.Z   (CX)(R8*1), K1, Z8
+	VADDPS      Z8, Z6, Z8
+	VFMADD231PS Z5, Z7, Z8
+	VFMADD231PS Z4, Z7, Z6
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z7
+	VMOVUPS.Z   (CX)(SI*2), K1, Z9
+	VSUBPS      Z9, Z7, Z7
+	VMOVUPS.Z   (CX)(DI*1), K1, Z9
+	VMOVUPS.Z   (CX)(SI*4), K1, Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVUPS.Z   (CX)(R8*1), K1, Z10
+	VADDPS      Z10, Z7, Z10
+	VFMADD231PS Z5, Z9, Z10
+	VFMADD231PS Z4, Z9, Z7
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z9
+	VMOVUPS.Z   (CX)(SI*2), K1, Z11
+	VSUBPS      Z11, Z9, Z9
+	VMOVUPS.Z   (CX)(DI*1), K1, Z11
+	VMOVUPS.Z   (CX)(SI*4), K1, Z12
+	VSUBPS      Z12, Z11, Z11
+	VMOVUPS.Z   (CX)(R8*1), K1, Z12
+	VADDPS      Z12, Z9, Z12
+	VFMADD231PS Z5, Z11, Z12
+	VFMADD231PS Z4, Z11, Z9
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z11
+	VMOVUPS.Z   (CX)(SI*2), K1, Z13
+	VSUBPS      Z13, Z11, Z11
+	VMOVUPS.Z   (CX)(DI*1), K1, Z13
+	VMOVUPS.Z   (CX)(SI*4), K1, Z14
+	VSUBPS      Z14, Z13, Z13
+	VMOVUPS.Z   (CX)(R8*1), K1, Z14
+	VADDPS      Z14, Z11, Z14
+	VFMADD231PS Z5, Z13, Z14
+	VFMADD231PS Z4, Z13, Z11
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z13
+	VMOVUPS.Z   (CX)(SI*2), K1, Z15
+	VSUBPS      Z15, Z13, Z13
+	VMOVUPS.Z   (CX)(DI*1), K1, Z15
+	VMOVUPS.Z   (CX)(SI*4), K1, Z16
+	VSUBPS      Z16, Z15, Z15
+	VMOVUPS.Z   (CX)(R8*1), K1, Z16
+	VADDPS      Z16, Z13, Z16
+	VFMADD231PS Z5, Z15, Z16
+	VFMADD231PS Z4, Z15, Z13
+	ADDQ        BX, CX
+	VMOVUPS.Z   (CX)(SI*1), K1, Z15
+	VMOVUPS.Z   (CX)(SI*2), K1, Z17
+	VSUBPS      Z17, Z15, Z15
+	VMOVUPS.Z   (CX)(DI*1), K1, Z17
+	VMOVUPS.Z   (CX)(SI*4), K1, Z18
+	VSUBPS      Z18, Z17, Z17
+	VMOVUPS.Z   (CX)(R8*1), K1, Z18
+	VADDPS      Z18, Z15, Z18
+	VFMADD231PS Z5, Z17, Z18
+	VFMADD231PS Z4, Z17, Z15
+	VADDPS      Z9, Z7, Z17
+	VADDPS      Z13, Z11, Z19
+	VADDPS      Z17, Z6, Z6
+	VADDPS      Z19, Z6, Z6
+	VFMADD231PS Z3, Z19, Z17
+	MOVQ        32(DX), AX
+	VCMPPS      $0x03, Z6, Z6, K2
+	VPSRLD      $0x10, Z6, Z19
+	VPANDD      Z1, Z19, Z19
+	VPADDD      Z0, Z6, Z20
+	VPADDD      Z19, Z20, Z20
+	VPORD       Z2, Z6, K2, Z20
+	VPSRLD      $0x10, Z20, Z20
+	VPMOVDW     Z20, K1, (AX)(R9*2)
+	MOVQ        48(DX), AX
+	VCMPPS      $0x03, Z17, Z17, K2
+	VPSRLD      $0x10, Z17, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z17, Z19
+	VPADDD      Z6, Z19, Z19
+	VPORD       Z2, Z17, K2, Z19
+	VPSRLD      $0x10, Z19, Z19
+	VPMOVDW     Z19, K1, (AX)(R9*2)
+	VSUBPS      Z9, Z7, Z6
+	VSUBPS      Z13, Z11, Z7
+	VADDPS      Z15, Z6, Z9
+	VFMADD231PS Z5, Z7, Z9
+	VFMADD231PS Z4, Z7, Z6
+	MOVQ        40(DX), AX
+	VCMPPS      $0x03, Z6, Z6, K2
+	VPSRLD      $0x10, Z6, Z7
+	VPANDD      Z1, Z7, Z7
+	VPADDD      Z0, Z6, Z11
+	VPADDD      Z7, Z11, Z11
+	VPORD       Z2, Z6, K2, Z11
+	VPSRLD      $0x10, Z11, Z11
+	VPMOVDW     Z11, K1, (AX)(R9*2)
+	MOVQ        56(DX), AX
+	VCMPPS      $0x03, Z9, Z9, K2
+	VPSRLD      $0x10, Z9, Z6
+	VPANDD      Z1, Z6, Z6
+	VPADDD      Z0, Z9, Z7
+	VPADDD      Z6, Z7, Z7
+	VPORD       Z2, Z9, K2, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, K1, (AX)(R9*2)
+	VADDPS      Z12, Z10, Z6
+	VADDPS      Z16, Z14, Z7
+	VADDPS      Z6, Z8, Z8
+	VADDPS      Z7, Z8, Z8
+	VFMADD231PS Z3, Z7, Z6
+	MOVQ        96(DX), AX
+	VCMPPS      $0x03, Z8, Z8, K2
+	VPSRLD      $0x10, Z8, Z3
+	VPANDD      Z1, Z3, Z3
+	VPADDD      Z0, Z8, Z7
+	VPADDD      Z3, Z7, Z7
+	VPORD       Z2, Z8, K2, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, K1, (AX)(R9*2)
+	MOVQ        112(DX), AX
+	VCMPPS      $0x03, Z6, Z6, K2
+	VPSRLD      $0x10, Z6, Z3
+	VPANDD      Z1, Z3, Z3
+	VPADDD      Z0, Z6, Z7
+	VPADDD      Z3, Z7, Z7
+	VPORD       Z2, Z6, K2, Z7
+	VPSRLD      $0x10, Z7, Z7
+	VPMOVDW     Z7, K1, (AX)(R9*2)
+	VSUBPS      Z12, Z10, Z3
+	VSUBPS      Z16, Z14, Z6
+	VADDPS      Z18, Z3, Z7
+	VFMADD231PS Z5, Z6, Z7
+	VFMADD231PS Z4, Z6, Z3
+	MOVQ        104(DX), AX
+	VCMPPS      $0x03, Z3, Z3, K2
+	VPSRLD      $0x10, Z3, Z4
+	VPANDD      Z1, Z4, Z4
+	VPADDD      Z0, Z3, Z5
+	VPADDD      Z4, Z5, Z5
+	VPORD       Z2, Z3, K2, Z5
+	VPSRLD      $0x10, Z5, Z5
+	VPMOVDW     Z5, K1, (AX)(R9*2)
+	MOVQ        120(DX), AX
+	VCMPPS      $0x03, Z7, Z7, K2
+	VPSRLD      $0x10, Z7, Z3
+	VPANDD      Z1, Z3, Z3
+	VPADDD      Z0, Z7, Z0
+	VPADDD      Z3, Z0, Z0
+	VPORD       Z2, Z7, K2, Z0
+	VPSRLD      $0x10, Z0, Z0
+	VPMOVDW     Z0, K1, (AX)(R9*2)
+
+loop1_done:
+	VZEROUPPER
+	RET
+
+// func winogradWeightsAVX512(dst []float32, stride int, places *[9]place, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·winogradWeightsAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_40800000<>+0(SB), Z0
@@ -4653,457 +11742,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-// func winogradOutputAVX512(places *[16]*float32, src []float32, stride int, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-48
-	VMOVUPS all_40800000<>+0(SB), Z0
-	VMOVUPS all_40a00000<>+0(SB), Z1
-	VMOVUPS all_40000000<>+0(SB), Z1
-	VMOVUPS all_41000000<>+0(SB), Z2
-	VMOVUPS all_3e800000<>+0(SB), Z3
-	VMOVUPS all_3e2aaaab<>+0(SB), Z3
-	VMOVUPS all_be2aaaab<>+0(SB), Z3
-	VMOVUPS all_3daaaaab<>+0(SB), Z3
-	VMOVUPS all_3d2aaaab<>+0(SB), Z3
-	MOVQ    src_base+8(FP), AX
-	MOVQ    n+40(FP), CX
-	MOVQ    places+0(FP), DX
-	MOVQ    stride+32(FP), BX
-	SHLQ    $0x02, BX
-	LEAQ    (BX)(BX*2), SI
-	ADDQ    SI, SI
-	LEAQ    (SI)(SI*2), DI
-	LEAQ    (SI)(SI*4), R8
-	XORQ    R9, R9
-	SUBQ    $0x10, CX
-	JLT     loop1_tail
-
-loop1_whole:
-	LEAQ        (AX)(R9*4), R10
-	VMOVUPS     (R10)(SI*1), Z3
-	VMOVUPS     (R10)(SI*2), Z4
-	VADDPS      Z4, Z3, Z3
-	VMOVUPS     (R10)(DI*1), Z4
-	VMOVUPS     (R10)(SI*4), Z5
-	VADDPS      Z5, Z4, Z4
-	VMOVUPS     (R10), Z5
-	VADDPS      Z3, Z5, Z5
-	VADDPS      Z4, Z5, Z5
-	VFMADD231PS Z0, Z4, Z3
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z4
-	VMOVUPS     (R10)(SI*2), Z6
-	VADDPS      Z6, Z4, Z4
-	VMOVUPS     (R10)(DI*1), Z6
-	VMOVUPS     (R10)(SI*4), Z7
-	VADDPS      Z7, Z6, Z6
-	VMOVUPS     (R10), Z7
-	VADDPS      Z4, Z7, Z7
-	VADDPS      Z6, Z7, Z7
-	VFMADD231PS Z0, Z6, Z4
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z6
-	VMOVUPS     (R10)(SI*2), Z8
-	VADDPS      Z8, Z6, Z6
-	VMOVUPS     (R10)(DI*1), Z8
-	VMOVUPS     (R10)(SI*4), Z9
-	VADDPS      Z9, Z8, Z8
-	VMOVUPS     (R10), Z9
-	VADDPS      Z6, Z9, Z9
-	VADDPS      Z8, Z9, Z9
-	VFMADD231PS Z0, Z8, Z6
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z8
-	VMOVUPS     (R10)(SI*2), Z10
-	VADDPS      Z10, Z8, Z8
-	VMOVUPS     (R10)(DI*1), Z10
-	VMOVUPS     (R10)(SI*4), Z11
-	VADDPS      Z11, Z10, Z10
-	VMOVUPS     (R10), Z11
-	VADDPS      Z8, Z11, Z11
-	VADDPS      Z10, Z11, Z11
-	VFMADD231PS Z0, Z10, Z8
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z10
-	VMOVUPS     (R10)(SI*2), Z12
-	VADDPS      Z12, Z10, Z10
-	VMOVUPS     (R10)(DI*1), Z12
-	VMOVUPS     (R10)(SI*4), Z13
-	VADDPS      Z13, Z12, Z12
-	VMOVUPS     (R10), Z13
-	VADDPS      Z10, Z13, Z13
-	VADDPS      Z12, Z13, Z13
-	VFMADD231PS Z0, Z12, Z10
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z12
-	VMOVUPS     (R10)(SI*2), Z14
-	VADDPS      Z14, Z12, Z12
-	VMOVUPS     (R10)(DI*1), Z14
-	VMOVUPS     (R10)(SI*4), Z15
-	VADDPS      Z15, Z14, Z14
-	VMOVUPS     (R10), Z15
-	VADDPS      Z12, Z15, Z15
-	VADDPS      Z14, Z15, Z15
-	VFMADD231PS Z0, Z14, Z12
-	VADDPS      Z9, Z7, Z14
-	VADDPS      Z13, Z11, Z16
-	VADDPS      Z14, Z5, Z5
-	VADDPS      Z16, Z5, Z5
-	VFMADD231PS Z0, Z16, Z14
-	MOVQ        (DX), R10
-	VMOVUPS     Z5, (R10)(R9*4)
-	MOVQ        16(DX), R10
-	VMOVUPS     Z14, (R10)(R9*4)
-	VSUBPS      Z9, Z7, Z5
-	VSUBPS      Z13, Z11, Z7
-	VADDPS      Z15, Z5, Z9
-	VFMADD231PS Z2, Z7, Z9
-	VFMADD231PS Z1, Z7, Z5
-	MOVQ        8(DX), R10
-	VMOVUPS     Z5, (R10)(R9*4)
-	MOVQ        24(DX), R10
-	VMOVUPS     Z9, (R10)(R9*4)
-	VADDPS      Z6, Z4, Z5
-	VADDPS      Z10, Z8, Z7
-	VADDPS      Z5, Z3, Z3
-	VADDPS      Z7, Z3, Z3
-	VFMADD231PS Z0, Z7, Z5
-	MOVQ        64(DX), R10
-	VMOVUPS     Z3, (R10)(R9*4)
-	MOVQ        80(DX), R10
-	VMOVUPS     Z5, (R10)(R9*4)
-	VSUBPS      Z6, Z4, Z3
-	VSUBPS      Z10, Z8, Z4
-	VADDPS      Z12, Z3, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VFMADD231PS Z1, Z4, Z3
-	MOVQ        72(DX), R10
-	VMOVUPS     Z3, (R10)(R9*4)
-	MOVQ        88(DX), R10
-	VMOVUPS     Z5, (R10)(R9*4)
-	LEAQ        (AX)(R9*4), R10
-	VMOVUPS     (R10)(SI*1), Z3
-	VMOVUPS     (R10)(SI*2), Z4
-	VSUBPS      Z4, Z3, Z3
-	VMOVUPS     (R10)(DI*1), Z4
-	VMOVUPS     (R10)(SI*4), Z5
-	VSUBPS      Z5, Z4, Z4
-	VMOVUPS     (R10)(R8*1), Z5
-	VADDPS      Z5, Z3, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VFMADD231PS Z1, Z4, Z3
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z4
-	VMOVUPS     (R10)(SI*2), Z6
-	VSUBPS      Z6, Z4, Z4
-	VMOVUPS     (R10)(DI*1), Z6
-	VMOVUPS     (R10)(SI*4), Z7
-	VSUBPS      Z7, Z6, Z6
-	VMOVUPS     (R10)(R8*1), Z7
-	VADDPS      Z7, Z4, Z7
-	VFMADD231PS Z2, Z6, Z7
-	VFMADD231PS Z1, Z6, Z4
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z6
-	VMOVUPS     (R10)(SI*2), Z8
-	VSUBPS      Z8, Z6, Z6
-	VMOVUPS     (R10)(DI*1), Z8
-	VMOVUPS     (R10)(SI*4), Z9
-	VSUBPS      Z9, Z8, Z8
-	VMOVUPS     (R10)(R8*1), Z9
-	VADDPS      Z9, Z6, Z9
-	VFMADD231PS Z2, Z8, Z9
-	VFMADD231PS Z1, Z8, Z6
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z8
-	VMOVUPS     (R10)(SI*2), Z10
-	VSUBPS      Z10, Z8, Z8
-	VMOVUPS     (R10)(DI*1), Z10
-	VMOVUPS     (R10)(SI*4), Z11
-	VSUBPS      Z11, Z10, Z10
-	VMOVUPS     (R10)(R8*1), Z11
-	VADDPS      Z11, Z8, Z11
-	VFMADD231PS Z2, Z10, Z11
-	VFMADD231PS Z1, Z10, Z8
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z10
-	VMOVUPS     (R10)(SI*2), Z12
-	VSUBPS      Z12, Z10, Z10
-	VMOVUPS     (R10)(DI*1), Z12
-	VMOVUPS     (R10)(SI*4), Z13
-	VSUBPS      Z13, Z12, Z12
-	VMOVUPS     (R10)(R8*1), Z13
-	VADDPS      Z13, Z10, Z13
-	VFMADD231PS Z2, Z12, Z13
-	VFMADD231PS Z1, Z12, Z10
-	ADDQ        BX, R10
-	VMOVUPS     (R10)(SI*1), Z12
-	VMOVUPS     (R10)(SI*2), Z14
-	VSUBPS      Z14, Z12, Z12
-	VMOVUPS     (R10)(DI*1), Z14
-	VMOVUPS     (R10)(SI*4), Z15
-	VSUBPS      Z15, Z14, Z14
-	VMOVUPS     (R10)(R8*1), Z15
-	VADDPS      Z15, Z12, Z15
-	VFMADD231PS Z2, Z14, Z15
-	VFMADD231PS Z1, Z14, Z12
-	VADDPS      Z6, Z4, Z14
-	VADDPS      Z10, Z8, Z16
-	VADDPS      Z14, Z3, Z3
-	VADDPS      Z16, Z3, Z3
-	VFMADD231PS Z0, Z16, Z14
-	MOVQ        32(DX), R10
-	VMOVUPS     Z3, (R10)(R9*4)
-	MOVQ        48(DX), R10
-	VMOVUPS     Z14, (R10)(R9*4)
-	VSUBPS      Z6, Z4, Z3
-	VSUBPS      Z10, Z8, Z4
-	VADDPS      Z12, Z3, Z6
-	VFMADD231PS Z2, Z4, Z6
-	VFMADD231PS Z1, Z4, Z3
-	MOVQ        40(DX), R10
-	VMOVUPS     Z3, (R10)(R9*4)
-	MOVQ        56(DX), R10
-	VMOVUPS     Z6, (R10)(R9*4)
-	VADDPS      Z9, Z7, Z3
-	VADDPS      Z13, Z11, Z4
-	VADDPS      Z3, Z5, Z5
-	VADDPS      Z4, Z5, Z5
-	VFMADD231PS Z0, Z4, Z3
-	MOVQ        96(DX), R10
-	VMOVUPS     Z5, (R10)(R9*4)
-	MOVQ        112(DX), R10
-	VMOVUPS     Z3, (R10)(R9*4)
-	VSUBPS      Z9, Z7, Z3
-	VSUBPS      Z13, Z11, Z4
-	VADDPS      Z15, Z3, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VFMADD231PS Z1, Z4, Z3
-	MOVQ        104(DX), R10
-	VMOVUPS     Z3, (R10)(R9*4)
-	MOVQ        120(DX), R10
-	VMOVUPS     Z5, (R10)(R9*4)
-	ADDQ        $0x10, R9
-	CMPQ        R9, CX
-	JLE         loop1_whole
-
-loop1_tail:
-	ADDQ        $0x10, CX
-	SUBQ        R9, CX
-	JLE         loop1_done
-	MOVL        $0xffffffff, R10
-	BZHIL       CX, R10, R10
-	KMOVW       R10, K1
-	LEAQ        (AX)(R9*4), CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z3
-	VMOVUPS.Z   (CX)(SI*2), K1, Z4
-	VADDPS      Z4, Z3, Z3
-	VMOVUPS.Z   (CX)(DI*1), K1, Z4
-	VMOVUPS.Z   (CX)(SI*4), K1, Z5
-	VADDPS      Z5, Z4, Z4
-	VMOVUPS.Z   (CX), K1, Z5
-	VADDPS      Z3, Z5, Z5
-	VADDPS      Z4, Z5, Z5
-	VFMADD231PS Z0, Z4, Z3
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z4
-	VMOVUPS.Z   (CX)(SI*2), K1, Z6
-	VADDPS      Z6, Z4, Z4
-	VMOVUPS.Z   (CX)(DI*1), K1, Z6
-	VMOVUPS.Z   (CX)(SI*4), K1, Z7
-	VADDPS      Z7, Z6, Z6
-	VMOVUPS.Z   (CX), K1, Z7
-	VADDPS      Z4, Z7, Z7
-	VADDPS      Z6, Z7, Z7
-	VFMADD231PS Z0, Z6, Z4
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z6
-	VMOVUPS.Z   (CX)(SI*2), K1, Z8
-	VADDPS      Z8, Z6, Z6
-	VMOVUPS.Z   (CX)(DI*1), K1, Z8
-	VMOVUPS.Z   (CX)(SI*4), K1, Z9
-	VADDPS      Z9, Z8, Z8
-	VMOVUPS.Z   (CX), K1, Z9
-	VADDPS      Z6, Z9, Z9
-	VADDPS      Z8, Z9, Z9
-	VFMADD231PS Z0, Z8, Z6
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z8
-	VMOVUPS.Z   (CX)(SI*2), K1, Z10
-	VADDPS      Z10, Z8, Z8
-	VMOVUPS.Z   (CX)(DI*1), K1, Z10
-	VMOVUPS.Z   (CX)(SI*4), K1, Z11
-	VADDPS      Z11, Z10, Z10
-	VMOVUPS.Z   (CX), K1, Z11
-	VADDPS      Z8, Z11, Z11
-	VADDPS      Z10, Z11, Z11
-	VFMADD231PS Z0, Z10, Z8
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z10
-	VMOVUPS.Z   (CX)(SI*2), K1, Z12
-	VADDPS      Z12, Z10, Z10
-	VMOVUPS.Z   (CX)(DI*1), K1, Z12
-	VMOVUPS.Z   (CX)(SI*4), K1, Z13
-	VADDPS      Z13, Z12, Z12
-	VMOVUPS.Z   (CX), K1, Z13
-	VADDPS      Z10, Z13, Z13
-	VADDPS      Z12, Z13, Z13
-	VFMADD231PS Z0, Z12, Z10
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z12
-	VMOVUPS.Z   (CX)(SI*2), K1, Z14
-	VADDPS      Z14, Z12, Z12
-	VMOVUPS.Z   (CX)(DI*1), K1, Z14
-	VMOVUPS.Z   (CX)(SI*4), K1, Z15
-	VADDPS      Z15, Z14, Z14
-	VMOVUPS.Z   (CX), K1, Z15
-	VADDPS      Z12, Z15, Z15
-	VADDPS      Z14, Z15, Z15
-	VFMADD231PS Z0, Z14, Z12
-	VADDPS      Z9, Z7, Z14
-	VADDPS      Z13, Z11, Z16
-	VADDPS      Z14, Z5, Z5
-	VADDPS      Z16, Z5, Z5
-	VFMADD231PS Z0, Z16, Z14
-	MOVQ        (DX), CX
-	VMOVUPS     Z5, K1, (CX)(R9*4)
-	MOVQ        16(DX), CX
-	VMOVUPS     Z14, K1, (CX)(R9*4)
-	VSUBPS      Z9, Z7, Z5
-	VSUBPS      Z13, Z11, Z7
-	VADDPS      Z15, Z5, Z9
-	VFMADD231PS Z2, Z7, Z9
-	VFMADD231PS Z1, Z7, Z5
-	MOVQ        8(DX), CX
-	VMOVUPS     Z5, K1, (CX)(R9*4)
-	MOVQ        24(DX), CX
-	VMOVUPS     Z9, K1, (CX)(R9*4)
-	VADDPS      Z6, Z4, Z5
-	VADDPS      Z10, Z8, Z7
-	VADDPS      Z5, Z3, Z3
-	VADDPS      Z7, Z3, Z3
-	VFMADD231PS Z0, Z7, Z5
-	MOVQ        64(DX), CX
-	VMOVUPS     Z3, K1, (CX)(R9*4)
-	MOVQ        80(DX), CX
-	VMOVUPS     Z5, K1, (CX)(R9*4)
-	VSUBPS      Z6, Z4, Z3
-	VSUBPS      Z10, Z8, Z4
-	VADDPS      Z12, Z3, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VFMADD231PS Z1, Z4, Z3
-	MOVQ        72(DX), CX
-	VMOVUPS     Z3, K1, (CX)(R9*4)
-	MOVQ        88(DX), CX
-	VMOVUPS     Z5, K1, (CX)(R9*4)
-	LEAQ        (AX)(R9*4), CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z3
-	VMOVUPS.Z   (CX)(SI*2), K1, Z4
-	VSUBPS      Z4, Z3, Z3
-	VMOVUPS.Z   (CX)(DI*1), K1, Z4
-	VMOVUPS.Z   (CX)(SI*4), K1, Z5
-	VSUBPS      Z5, Z4, Z4
-	VMOVUPS.Z   (CX)(R8*1), K1, Z5
-	VADDPS      Z5, Z3, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VFMADD231PS Z1, Z4, Z3
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z4
-	VMOVUPS.Z   (CX)(SI*2), K1, Z6
-	VSUBPS      Z6, Z4, Z4
-	VMOVUPS.Z   (CX)(DI*1), K1, Z6
-	VMOVUPS.Z   (CX)(SI*4), K1, Z7
-	VSUBPS      Z7, Z6, Z6
-	VMOVUPS.Z   (CX)(R8*1), K1, Z7
-	VADDPS      Z7, Z4, Z7
-	VFMADD231PS Z2, Z6, Z7
-	VFMADD231PS Z1, Z6, Z4
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z6
-	VMOVUPS.Z   (CX)(SI*2), K1, Z8
-	VSUBPS      Z8, Z6, Z6
-	VMOVUPS.Z   (CX)(DI*1), K1, Z8
-	VMOVUPS.Z   (CX)(SI*4), K1, Z9
-	VSUBPS      Z9, Z8, Z8
-	VMOVUPS.Z   (CX)(R8*1), K1, Z9
-	VADDPS      Z9, Z6, Z9
-	VFMADD231PS Z2, Z8, Z9
-	VFMADD231PS Z1, Z8, Z6
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z8
-	VMOVUPS.Z   (CX)(SI*2), K1, Z10
-	VSUBPS      Z10, Z8, Z8
-	VMOVUPS.Z   (CX)(DI*1), K1, Z10
-	VMOVUPS.Z   (CX)(SI*4), K1, Z11
-	VSUBPS      Z11, Z10, Z10
-	VMOVUPS.Z   (CX)(R8*1), K1, Z11
-	VADDPS      Z11, Z8, Z11
-	VFMADD231PS Z2, Z10, Z11
-	VFMADD231PS Z1, Z10, Z8
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z10
-	VMOVUPS.Z   (CX)(SI*2), K1, Z12
-	VSUBPS      Z12, Z10, Z10
-	VMOVUPS.Z   (CX)(DI*1), K1, Z12
-	VMOVUPS.Z   (CX)(SI*4), K1, Z13
-	VSUBPS      Z13, Z12, Z12
-	VMOVUPS.Z   (CX)(R8*1), K1, Z13
-	VADDPS      Z13, Z10, Z13
-	VFMADD231PS Z2, Z12, Z13
-	VFMADD231PS Z1, Z12, Z10
-	ADDQ        BX, CX
-	VMOVUPS.Z   (CX)(SI*1), K1, Z12
-	VMOVUPS.Z   (CX)(SI*2), K1, Z14
-	VSUBPS      Z14, Z12, Z12
-	VMOVUPS.Z   (CX)(DI*1), K1, Z14
-	VMOVUPS.Z   (CX)(SI*4), K1, Z15
-	VSUBPS      Z15, Z14, Z14
-	VMOVUPS.Z   (CX)(R8*1), K1, Z15
-	VADDPS      Z15, Z12, Z15
-	VFMADD231PS Z2, Z14, Z15
-	VFMADD231PS Z1, Z14, Z12
-	VADDPS      Z6, Z4, Z14
-	VADDPS      Z10, Z8, Z16
-	VADDPS      Z14, Z3, Z3
-	VADDPS      Z16, Z3, Z3
-	VFMADD231PS Z0, Z16, Z14
-	MOVQ        32(DX), AX
-	VMOVUPS     Z3, K1, (AX)(R9*4)
-	MOVQ        48(DX), AX
-	VMOVUPS     Z14, K1, (AX)(R9*4)
-	VSUBPS      Z6, Z4, Z3
-	VSUBPS      Z10, Z8, Z4
-	VADDPS      Z12, Z3, Z6
-	VFMADD231PS Z2, Z4, Z6
-	VFMADD231PS Z1, Z4, Z3
-	MOVQ        40(DX), AX
-	VMOVUPS     Z3, K1, (AX)(R9*4)
-	MOVQ        56(DX), AX
-	VMOVUPS     Z6, K1, (AX)(R9*4)
-	VADDPS      Z9, Z7, Z3
-	VADDPS      Z13, Z11, Z4
-	VADDPS      Z3, Z5, Z5
-	VADDPS      Z4, Z5, Z5
-	VFMADD231PS Z0, Z4, Z3
-	MOVQ        96(DX), AX
-	VMOVUPS     Z5, K1, (AX)(R9*4)
-	MOVQ        112(DX), AX
-	VMOVUPS     Z3, K1, (AX)(R9*4)
-	VSUBPS      Z9, Z7, Z0
-	VSUBPS      Z13, Z11, Z3
-	VADDPS      Z15, Z0, Z4
-	VFMADD231PS Z2, Z3, Z4
-	VFMADD231PS Z1, Z3, Z0
-	MOVQ        104(DX), AX
-	VMOVUPS     Z0, K1, (AX)(R9*4)
-	MOVQ        120(DX), AX
-	VMOVUPS     Z4, K1, (AX)(R9*4)
-
-loop1_done:
-	VZEROUPPER
-	RET
-
-// func winogradWeightsGradientAVX512(places *[9]*float32, src []float32, stride int, n int)
+// func winogradWeightsGradientAVX512(places *[9]place, src []float32, stride int, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·winogradWeightsGradientAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_40800000<>+0(SB), Z0

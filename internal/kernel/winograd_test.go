@@ -39,14 +39,19 @@ func (e *Engine) winogradAll(s ConvShape, x, dy, w []float32) (y, dx, dw []float
 	return y, dx, dw
 }
 
+// drawWinograd draws a shape for Winograd's algorithm, whatever the rule says of it.
+func drawWinograd(t *rapid.T, channels ...int) ConvShape {
+	some := rapid.SampledFrom(channels)
+	return ConvShape{
+		Images: rapid.IntRange(0, 3).Draw(t, "images"), Height: rapid.IntRange(1, 13).Draw(t, "height"), Width: rapid.IntRange(1, 13).Draw(t, "width"),
+		Channels: some.Draw(t, "channels"), Filters: some.Draw(t, "filters"), Kernel: 3, Stride: 1, Pad: 1,
+	}
+}
+
 func TestWinograd(t *testing.T) {
 	inFamilies(t, func(t *testing.T, e *Engine) {
 		rapid.Check(t, func(t *rapid.T) {
-			channels := rapid.SampledFrom([]int{1, 3, 16, 17, 33, 64, 70})
-			s := ConvShape{
-				Images: rapid.IntRange(0, 3).Draw(t, "images"), Height: rapid.IntRange(1, 13).Draw(t, "height"), Width: rapid.IntRange(1, 13).Draw(t, "width"),
-				Channels: channels.Draw(t, "channels"), Filters: channels.Draw(t, "filters"), Kernel: 3, Stride: 1, Pad: 1,
-			}
+			s := drawWinograd(t, 1, 3, 16, 17, 33, 64, 70)
 			x, dy, w := convTensors(s)
 			y, dx, dw := e.winogradAll(s, x, dy, w)
 			c := reference.Conv(s)
@@ -55,6 +60,102 @@ func TestWinograd(t *testing.T) {
 			checkNorm(t, "dw", dw, c.BackwardWeights(dy, x), winogradTolerance)
 		})
 	})
+}
+
+// TestWinogradOfHalves holds the algorithm on bf16 maps, and on maps of which one is bf16, to the rounded results of the
+// same numbers in float32, bit by bit. Infinities and NaN are among them.
+func TestWinogradOfHalves(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		rapid.Check(t, func(t *rapid.T) {
+			s := drawWinograd(t, 2, 6, 16, 18, 34, 64, 70, 142)
+			x, dy, w := convTensors(s)
+			if len(x) > 0 && rapid.Bool().Draw(t, "special") {
+				x[len(x)/3], x[len(x)/2], dy[len(dy)/2] = float32(math.Inf(1)), 3e38, float32(math.NaN())
+			}
+			halfX, x := rounded(x)
+			halfDY, dy := rounded(dy)
+			y, dx, dw := e.winogradAll(s, x, dy, w)
+			_, roundedY := rounded(y)
+			_, roundedDX := rounded(dx)
+
+			gotY, _ := rounded(dirty(len(y)))
+			gotDX, _ := rounded(dirty(len(dx)))
+			gotDW := dirty(len(w))
+			e.winogradForward(s, gotY, halfX, w)
+			e.winogradBackwardInput(s, gotDX, halfDY, w)
+			e.winogradBackwardWeights(s, gotDW, halfDY, halfX)
+			sameBits(t, "y", float32sOf(gotY), roundedY)
+			sameBits(t, "dx", float32sOf(gotDX), roundedDX)
+			sameBits(t, "dw", gotDW, dw)
+
+			mixedY, mixedDX := dirty(len(y)), dirty(len(dx))
+			e.winogradForward(s, F32(mixedY), halfX, w)
+			e.winogradBackwardInput(s, F32(mixedDX), halfDY, w)
+			e.winogradBackwardWeights(s, gotDW, F32(dy), halfX)
+			sameBits(t, "y in float32", mixedY, y)
+			sameBits(t, "dx in float32", mixedDX, dx)
+			sameBits(t, "dw of float32 and bf16", gotDW, dw)
+			e.winogradForward(s, gotY, F32(x), w)
+			e.winogradBackwardWeights(s, gotDW, halfDY, F32(x))
+			sameBits(t, "y of float32", float32sOf(gotY), roundedY)
+			sameBits(t, "dw of bf16 and float32", gotDW, dw)
+		})
+	})
+}
+
+// TestWinogradServesHalves: convolutions of bf16 maps take the algorithm in all families but AMX.
+func TestWinogradServesHalves(t *testing.T) {
+	s := ConvShape{9, 16, 15, 34, 40, 3, 1, 1}
+	x, dy, w := convTensors(s)
+	halfX, x := rounded(x)
+	halfDY, dy := rounded(dy)
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		if !e.byWinograd(s, F32(x), F32(dy)) {
+			t.Fatal("float32 maps do not take Winograd's algorithm")
+		}
+		want := e.family != AMX
+		for _, maps := range [][2]Array{{halfX, halfDY}, {halfX, F32(dy)}, {F32(x), halfDY}} {
+			if got := e.byWinograd(s, maps[0], maps[1]); got != want {
+				t.Errorf("bf16 maps by Winograd's algorithm: %v, want %v", got, want)
+			}
+		}
+		if !want {
+			return
+		}
+		y, dx, dw := e.winogradAll(s, x, dy, w)
+		_, y = rounded(y)
+		_, dx = rounded(dx)
+		gotY, gotDX, gotDW := BF16(make([]BFloat16, len(y))), BF16(make([]BFloat16, len(dx))), make([]float32, len(w))
+		e.ConvForward(s, gotY, halfX, w)
+		e.ConvBackwardInput(s, gotDX, halfDY, w)
+		e.ConvBackwardWeights(s, gotDW, halfDY, halfX)
+		sameBits(t, "y", float32sOf(gotY), y)
+		sameBits(t, "dx", float32sOf(gotDX), dx)
+		sameBits(t, "dw", gotDW, dw)
+	})
+	few := ConvShape{2, 12, 12, 34, 40, 3, 1, 1}
+	for _, c := range []struct {
+		shape  ConvShape
+		family Family
+		want   bool
+	}{
+		{s, AVX2, true},
+		{s, AVX512, true},
+		{s, AVX512BF16, true},
+		{s, AMX, false},
+		{few, Portable, true},
+		{few, AVX512, true},
+		{few, AVX512BF16, false},
+		{ConvShape{128, 4, 4, 512, 512, 3, 1, 1}, AVX512BF16, true},
+		{ConvShape{128, 7, 7, 512, 512, 3, 1, 1}, AVX512BF16, true},
+		{ConvShape{128, 6, 6, 512, 512, 3, 1, 1}, AVX512BF16, false}, // too much of a tile would be waste
+		{ConvShape{64, 4, 4, 512, 512, 3, 1, 1}, AVX512BF16, false},  // too much of the work would be the weights
+		{ConvShape{128, 32, 32, 64, 128, 3, 2, 1}, AVX2, false},      // stride
+	} {
+		if got := (&Engine{family: c.family}).byWinograd(c.shape, halfX, halfDY); got != c.want {
+			t.Errorf("%+v of bf16 by Winograd's algorithm in family %s: %v, want %v", c.shape, c.family, got, c.want)
+		}
+	}
 }
 
 // TestWinogradErrors measures the error that winograd.go states, on the channels of ResNet-18.
@@ -86,6 +187,15 @@ func TestWinogradDoesNotDependOnWorkers(t *testing.T) {
 			y, dx, dw := e.winogradAll(s, x, dy, w)
 			return append(append(y, dx...), dw...)
 		})
+		halfX, _ := rounded(x)
+		halfDY, _ := rounded(dy)
+		sameForWorkers(t, func(e *Engine) []float32 {
+			y, dx, dw := BF16(make([]BFloat16, len(dy))), BF16(make([]BFloat16, len(x))), make([]float32, len(w))
+			e.winogradForward(s, y, halfX, w)
+			e.winogradBackwardInput(s, dx, halfDY, w)
+			e.winogradBackwardWeights(s, dw, halfDY, halfX)
+			return append(append(float32sOf(y), float32sOf(dx)...), dw...)
+		})
 	}
 }
 
@@ -106,21 +216,24 @@ func TestWinogradDoesNotDependOnTheBatch(t *testing.T) {
 }
 
 func TestWinogradAllocatesNothing(t *testing.T) {
-	s := ConvShape{2, 12, 12, 32, 40, 3, 1, 1}
-	if !s.winograd() {
+	s := ConvShape{15, 12, 12, 32, 40, 3, 1, 1}
+	if !s.winograd() || !s.worthwhile() {
 		t.Fatal("not by Winograd's algorithm")
 	}
 	x, y, w := convTensors(s)
-	dx, dw := make([]float32, len(x)), make([]float32, len(w))
-	inFamilies(t, func(t *testing.T, e *Engine) {
-		if n := testing.AllocsPerRun(5, func() {
-			e.ConvForward(s, F32(y), F32(x), w)
-			e.ConvBackwardInput(s, F32(dx), F32(y), w)
-			e.ConvBackwardWeights(s, dw, F32(y), F32(x))
-		}); n > 0 {
-			t.Errorf("%g allocations", n)
-		}
-	})
+	dw := make([]float32, len(w))
+	for storage, array := range storages {
+		x, y, dx := array(x), array(y), array(make([]float32, len(x)))
+		inFamilies(t, func(t *testing.T, e *Engine) {
+			if n := testing.AllocsPerRun(5, func() {
+				e.ConvForward(s, y, x, w)
+				e.ConvBackwardInput(s, dx, y, w)
+				e.ConvBackwardWeights(s, dw, y, x)
+			}); n > 0 {
+				t.Errorf("%g allocations in %s", n, storage)
+			}
+		})
+	}
 }
 
 func TestWinogradShapes(t *testing.T) {

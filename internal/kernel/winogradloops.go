@@ -2,32 +2,55 @@ package kernel
 
 import "unsafe"
 
+// place is where n numbers of a tile lie, in the storage of its map.
+type place = unsafe.Pointer
+
 // winogradLoops are the transforms of Winograd's algorithm of one family, L·D·Lᵀ for one tile of n channels. In its
-// transformed form a tile has 6×6 points stride apart, outside it has places: pointers to n numbers each.
+// transformed form a tile has 6×6 points stride apart, always in float32; outside it has places.
 type winogradLoops struct {
-	input           func(dst []float32, stride int, places *[36]*float32, n int) // Bᵀ
-	gradient        func(dst []float32, stride int, places *[16]*float32, n int) // A
-	weights         func(dst []float32, stride int, places *[9]*float32, n int)  // G
-	output          func(places *[16]*float32, src []float32, stride, n int)     // Aᵀ
-	weightsGradient func(places *[9]*float32, src []float32, stride, n int)      // Gᵀ
+	tileLoops                                                                // of maps in float32
+	half            tileLoops                                                // of maps in bf16
+	weights         func(dst []float32, stride int, places *[9]place, n int) // G
+	weightsGradient func(places *[9]place, src []float32, stride, n int)     // Gᵀ
+}
+
+// tileLoops are the transforms of maps in one storage. They compute in float32 and round results to it.
+type tileLoops struct {
+	input    func(dst []float32, stride int, places *[36]place, n int) // Bᵀ
+	gradient func(dst []float32, stride int, places *[16]place, n int) // A
+	output   func(places *[16]place, src []float32, stride, n int)     // Aᵀ
+}
+
+// of returns the transforms for the storage of a map.
+func (l *winogradLoops) of(m *tiledMap) *tileLoops {
+	if m.data.Half() {
+		return &l.half
+	}
+	return &l.tileLoops
 }
 
 func portableWinogradLoops() winogradLoops {
 	return winogradLoops{
-		input: func(dst []float32, stride int, places *[36]*float32, n int) {
-			toPoints(inputLine, 6, dst, stride, places[:], n)
+		tileLoops: portableTileLoops[float32](), half: portableTileLoops[BFloat16](),
+		weights: func(dst []float32, stride int, places *[9]place, n int) {
+			toPoints[float32](weightsLine, 3, dst, stride, places[:], n)
 		},
-		gradient: func(dst []float32, stride int, places *[16]*float32, n int) {
-			toPoints(gradientLine, 4, dst, stride, places[:], n)
+		weightsGradient: func(places *[9]place, src []float32, stride, n int) {
+			fromPoints[float32](weightsGradientLine, 3, places[:], src, stride, n)
 		},
-		weights: func(dst []float32, stride int, places *[9]*float32, n int) {
-			toPoints(weightsLine, 3, dst, stride, places[:], n)
+	}
+}
+
+func portableTileLoops[T storage]() tileLoops {
+	return tileLoops{
+		input: func(dst []float32, stride int, places *[36]place, n int) {
+			toPoints[T](inputLine, 6, dst, stride, places[:], n)
 		},
-		output: func(places *[16]*float32, src []float32, stride, n int) {
-			fromPoints(outputLine, 4, places[:], src, stride, n)
+		gradient: func(dst []float32, stride int, places *[16]place, n int) {
+			toPoints[T](gradientLine, 4, dst, stride, places[:], n)
 		},
-		weightsGradient: func(places *[9]*float32, src []float32, stride, n int) {
-			fromPoints(weightsGradientLine, 3, places[:], src, stride, n)
+		output: func(places *[16]place, src []float32, stride, n int) {
+			fromPoints[T](outputLine, 4, places[:], src, stride, n)
 		},
 	}
 }
@@ -50,11 +73,11 @@ func (d *square) along(transform line, at, step int) {
 }
 
 // toPoints transforms side×side places into points: first columns, then rows.
-func toPoints(transform line, side int, dst []float32, stride int, places []*float32, n int) {
+func toPoints[T storage](transform line, side int, dst []float32, stride int, places []place, n int) {
 	for i := range n {
 		var d square
 		for k, place := range places {
-			d[k/side*6+k%side] = unsafe.Slice(place, n)[i]
+			d[k/side*6+k%side] = value(unsafe.Slice((*T)(place), n)[i])
 		}
 		for col := range side {
 			d.along(transform, col, 6)
@@ -69,7 +92,7 @@ func toPoints(transform line, side int, dst []float32, stride int, places []*flo
 }
 
 // fromPoints transforms points into side×side places.
-func fromPoints(transform line, side int, places []*float32, src []float32, stride, n int) {
+func fromPoints[T storage](transform line, side int, places []place, src []float32, stride, n int) {
 	for i := range n {
 		var d square
 		for k := range d {
@@ -82,7 +105,7 @@ func fromPoints(transform line, side int, places []*float32, src []float32, stri
 			d.along(transform, row*6, 1)
 		}
 		for k, place := range places {
-			unsafe.Slice(place, n)[i] = d[k/side*6+k%side]
+			unsafe.Slice((*T)(place), n)[i] = stored[T](d[k/side*6+k%side])
 		}
 	}
 }

@@ -7,13 +7,19 @@ func winogradLoopsOf(f Family) winogradLoops {
 	switch f {
 	case AVX512, AVX512BF16, AMX:
 		return winogradLoops{
-			input: winogradInputAVX512, gradient: winogradGradientAVX512, weights: winogradWeightsAVX512,
-			output: winogradOutputAVX512, weightsGradient: winogradWeightsGradientAVX512,
+			tileLoops: tileLoops{input: winogradInputAVX512, gradient: winogradGradientAVX512, output: winogradOutputAVX512},
+			half: tileLoops{
+				input: winogradInputBFloat16AVX512, gradient: winogradGradientBFloat16AVX512, output: winogradOutputBFloat16AVX512,
+			},
+			weights: winogradWeightsAVX512, weightsGradient: winogradWeightsGradientAVX512,
 		}
 	case AVX2:
 		return winogradLoops{
-			input: winogradInputAVX2, gradient: winogradGradientAVX2, weights: winogradWeightsAVX2,
-			output: winogradOutputAVX2, weightsGradient: winogradWeightsGradientAVX2,
+			tileLoops: tileLoops{input: winogradInputAVX2, gradient: winogradGradientAVX2, output: winogradOutputAVX2},
+			half: tileLoops{
+				input: winogradInputBFloat16AVX2, gradient: winogradGradientBFloat16AVX2, output: winogradOutputBFloat16AVX2,
+			},
+			weights: winogradWeightsAVX2, weightsGradient: winogradWeightsGradientAVX2,
 		}
 	}
 	return portableWinogradLoops()

@@ -23,6 +23,7 @@ type loops struct {
 	labels     int            // given out in this function
 	parameters *types.Tuple   // of this function
 	rounding   rounding       // of this function, if it has bf16 parameters
+	moved      *Mem           // of this function: room for the bf16 numbers of a tail
 }
 
 // storages emits functions for activations in float32, then for bf16.
@@ -117,7 +118,7 @@ func (l *loops) tailMasks() Mem {
 // function begins a function, named with the suffixes of its storage and width. In the signature, T is the type of an
 // activation.
 func (l *loops) function(name, signature string) {
-	l.labels = 0
+	l.labels, l.moved = 0, nil
 	element := "float32"
 	if l.half {
 		name, element = name+halfName, halfName
@@ -136,8 +137,11 @@ func (l *loops) function(name, signature string) {
 // halfName is package kernel's type of bf16 numbers.
 const halfName = "BFloat16"
 
-// handlesHalves reports whether the function has slices of bf16.
+// handlesHalves reports whether the function has activations or slices of bf16.
 func (l *loops) handlesHalves() bool {
+	if l.half {
+		return true
+	}
 	for v := range l.parameters.Variables() {
 		if holdsHalves(v) {
 			return true
@@ -315,7 +319,7 @@ func (s step) loadHalves(a array) reg.VecVirtual {
 	if s.wide() {
 		s.VPMOVZXWD_Z(s.at(a), s.tail.k, v)
 	} else {
-		buffer := s.AllocLocal(16)
+		buffer := s.tailBuffer()
 		s.zero(v)
 		s.VMOVDQU(v.AsX(), buffer)
 		s.eachOfTail(a, buffer, s.moveHalf)
@@ -334,10 +338,19 @@ func (s step) storeHalves(v reg.VecVirtual, a array) {
 		s.VPSRLD(Imm(16), v, v)
 		s.VPMOVDW(v, s.tail.k, s.at(a))
 	default:
-		buffer := s.AllocLocal(16)
+		buffer := s.tailBuffer()
 		s.loops.storeHalves(v, buffer)
 		s.eachOfTail(a, buffer, func(place, buffer Mem) { s.moveHalf(buffer, place) })
 	}
+}
+
+// tailBuffer is a vector of bf16 in memory, which all tails of a function use in turn.
+func (l *loops) tailBuffer() Mem {
+	if l.moved == nil {
+		buffer := l.AllocLocal(16)
+		l.moved = &buffer
+	}
+	return *l.moved
 }
 
 // eachOfTail moves the tail's bf16 numbers one by one between an array and a buffer: AVX2 has no masks for them.
@@ -497,6 +510,8 @@ var kernelPackage = func() *types.Package {
 	}
 	half := types.NewNamed(types.NewTypeName(token.NoPos, p, halfName, nil), types.Typ[types.Uint16], nil)
 	p.Scope().Insert(half.Obj())
+	place := types.NewNamed(types.NewTypeName(token.NoPos, p, "place", nil), types.Typ[types.UnsafePointer], nil)
+	p.Scope().Insert(place.Obj())
 	return p
 }()
 

@@ -6,13 +6,15 @@ import (
 )
 
 // emitWinograd emits the transforms of winograd.go: L·D·Lᵀ for a matrix D of vectors over channels and a small constant
-// matrix L.
+// matrix L. Those of maps come for float32 and for bf16, which is widened and rounded in registers.
 func emitWinograd(l *loops) {
 	w := &winograd{loops: l}
-	w.scatter("winogradInput", 6, "[36]", w.input())
-	w.scatter("winogradGradient", 4, "[16]", w.gradient())
+	l.storages(func() {
+		w.scatter("winogradInput", 6, "[36]", w.input())
+		w.scatter("winogradGradient", 4, "[16]", w.gradient())
+		w.gather("winogradOutput", 4, "[16]", w.output())
+	})
 	w.scatter("winogradWeights", 3, "[9]", w.weights())
-	w.gather("winogradOutput", 4, "[16]", w.output())
 	w.gather("winogradWeightsGradient", 3, "[9]", w.weightsGradient())
 }
 
@@ -217,12 +219,12 @@ func (w *winograd) passes(l line, columns int, load func(row, column int) reg.Ve
 func (w *winograd) table(table reg.GPVirtual, k int) array {
 	p := w.GP64()
 	w.MOVQ(Mem{Base: table, Disp: 8 * k}, p)
-	return array{base: p}
+	return array{p, w.half}
 }
 
 // scatter emits a transform of side×side vectors at the places of a table into 6×6 vectors a stride apart.
 func (w *winograd) scatter(name string, side int, size string, l line) {
-	w.begin(name, "func(dst []float32, stride int, places *"+size+"*float32, n int)", winogradConstants...)
+	w.begin(name, "func(dst []float32, stride int, places *"+size+"place, n int)", winogradConstants...)
 	dst, n := w.arrays("dst")[0], w.integer("n")
 	taps, stride := w.integer("places"), w.integer("stride")
 	w.SHLQ(Imm(2), stride)
@@ -243,7 +245,7 @@ func (w *winograd) scatter(name string, side int, size string, l line) {
 
 // gather emits a transform of 6×6 vectors a stride apart into side×side vectors at the places of a table.
 func (w *winograd) gather(name string, side int, size string, l line) {
-	w.begin(name, "func(places *"+size+"*float32, src []float32, stride, n int)", winogradConstants...)
+	w.begin(name, "func(places *"+size+"place, src []float32, stride, n int)", winogradConstants...)
 	src, n := w.arrays("src")[0], w.integer("n")
 	taps, stride := w.integer("places"), w.integer("stride")
 	w.SHLQ(Imm(2), stride)
@@ -252,6 +254,7 @@ func (w *winograd) gather(name string, side int, size string, l line) {
 	w.ADDQ(down, down)
 	w.LEAQ(Mem{Base: down, Index: down, Scale: 2}, triple)
 	w.LEAQ(Mem{Base: down, Index: down, Scale: 4}, fivefold)
+	results := w.results(side * side)
 	w.over(n, func(s step) {
 		from, last := w.GP64(), 6
 		places := []Mem{{Base: from}, {Base: from, Index: down, Scale: 1}, {Base: from, Index: down, Scale: 2}, {Base: from, Index: triple, Scale: 1}, {Base: from, Index: down, Scale: 4}, {Base: from, Index: fivefold, Scale: 1}}
@@ -266,10 +269,33 @@ func (w *winograd) gather(name string, side int, size string, l line) {
 				last = column
 				return s.get(places[row])
 			},
-			func(v reg.VecVirtual, row, column int) { s.store(v, w.table(taps, row*side+column)) },
+			func(v reg.VecVirtual, row, column int) {
+				if k := row*side + column; results != nil {
+					w.VMOVUPS(v, results[k])
+				} else {
+					s.store(v, w.table(taps, k))
+				}
+			},
 			func(int) {})
+		for k, from := range results {
+			v := w.vector()
+			w.VMOVUPS(from, v)
+			s.store(v, w.table(taps, k))
+		}
 	})
 	w.end()
+}
+
+// results is where n results wait to be rounded when the registers are full without what rounding needs; else none.
+func (w *winograd) results(n int) []Mem {
+	if w.wide() || !w.half {
+		return nil
+	}
+	room, all := w.AllocLocal(n*w.bytes), make([]Mem, n)
+	for i := range all {
+		all[i] = room.Offset(i * w.bytes)
+	}
+	return all
 }
 
 // get and put are load and store at any address.
