@@ -1,8 +1,9 @@
 package kernel
 
-// Winograd's algorithm F(4×4, 3×3) (Lavin & Gray 2016) for convolutions with 3×3 kernels, stride 1 and a border of one. It computes
-// y in tiles of 4×4 positions from tiles of 6×6 positions of x, both seen as the values of polynomials at the points 0,
-// ±1, ±2 and ∞ of each direction: there a convolution is a product, so that 36 multiplications do the work of 144.
+// Winograd's algorithm F(4×4, 3×3) (Lavin & Gray 2016) for convolutions with 3×3 kernels, stride 1 and a border of one.
+// It computes y in tiles of 4×4 positions from tiles of 6×6 positions of x, both seen as the values of polynomials at the
+// points 0, ±1, ±2 and ∞ of each direction: there a convolution is a product, so that 36 multiplications do the work of
+// 144.
 //
 //	y = Aᵀ[(G·w·Gᵀ) ⊙ (Bᵀ·x·B)]A,  summed over channels before A;  dw = Gᵀ[(A·dy·Aᵀ) ⊙ (Bᵀ·x·B)]G,  summed over tiles
 //
@@ -51,7 +52,8 @@ func (s ConvShape) winograd() bool {
 		winogradCover*s.inputs() >= m.tiles()*tileSide*tileSide
 }
 
-// worthwhile reports whether it beats direct sums by VDPBF16PS as well, which do twice the work of those in float32.
+// worthwhile reports whether Winograd's algorithm beats direct sums by VDPBF16PS as well, which do twice the work of those
+// in float32.
 func (s ConvShape) worthwhile() bool {
 	m := tiledMap{images: s.Images, height: s.Height, width: s.Width}
 	return s.inputs() >= pairsLeast && 4*s.inputs() >= 3*m.tiles()*tileSide*tileSide
