@@ -1,7 +1,7 @@
 // Command results makes the tables of docs/results.md: it trains every experiment, evaluates it, and writes one line a
 // measurement to a CSV file and the tables to standard output.
 //
-//	go run ./results -pretrain ../bin/pretrain -data CLOTHING -out ../runs/results [-only resnet18] [-seeds 1,2,3] [-set train.precision=bf16]
+//	go run ./results -pretrain ../bin/pretrain -data CLOTHING -out ../runs/results [-only resnet18] [-seeds 1,2,3] [-set train.precision=bf16] [-tables]
 //
 // CLOTHING holds train, val and test. Runs that are finished are not repeated, so it may be stopped and started again.
 package main
@@ -26,9 +26,10 @@ func main() {
 	flag.StringVar(&s.out, "out", "../runs/results", "folder of the runs")
 	flag.StringVar(&only, "only", "", "experiments whose name contains this")
 	flag.StringVar(&seeds, "seeds", "1,2,3", "seeds of the experiments that are repeated")
+	flag.BoolVar(&s.tables, "tables", false, "print the tables of what is measured, train nothing")
 	flag.StringVar(&settings, "set", "", "settings KEY=VALUE of every run, with commas between them")
 	flag.Parse()
-	if s.data == "" {
+	if s.data == "" && !s.tables {
 		log.Fatal("-data is empty: name the folder that holds train, val and test")
 	}
 	s.seeds = strings.Split(seeds, ",")
@@ -45,6 +46,7 @@ type suite struct {
 	pretrain, data, out string
 	seeds               []string
 	settings            []string // of every run
+	tables              bool     // only
 }
 
 // run makes what is missing and prints the tables of what there is.
@@ -80,6 +82,9 @@ func (s suite) measure(e experiment, seed string) ([]row, error) {
 	run := filepath.Join(s.out, e.name+"-seed"+seed)
 	report := filepath.Join(run, "eval", "eval.json")
 	if _, err := os.Stat(report); err != nil {
+		if s.tables {
+			return nil, nil
+		}
 		if err := s.train(e, seed, run); err != nil {
 			return nil, err
 		}
