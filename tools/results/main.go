@@ -1,7 +1,7 @@
 // Command results makes the tables of docs/results.md: it trains every experiment, evaluates it, and writes one line a
 // measurement to a CSV file and the tables to standard output.
 //
-//	go run ./results -pretrain ../bin/pretrain -data CLOTHING -out ../runs/results [-only resnet18] [-seeds 1,2,3]
+//	go run ./results -pretrain ../bin/pretrain -data CLOTHING -out ../runs/results [-only resnet18] [-seeds 1,2,3] [-set train.precision=bf16] [-tables]
 //
 // CLOTHING holds train, val and test. Runs that are finished are not repeated, so it may be stopped and started again.
 package main
@@ -13,23 +13,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 func main() {
 	log.SetFlags(log.Ltime)
 	var s suite
-	var only, seeds string
+	var only, seeds, settings string
 	flag.StringVar(&s.pretrain, "pretrain", "../bin/pretrain", "the program")
 	flag.StringVar(&s.data, "data", "", "folder with train, val and test, each with a folder a class")
 	flag.StringVar(&s.out, "out", "../runs/results", "folder of the runs")
 	flag.StringVar(&only, "only", "", "experiments whose name contains this")
 	flag.StringVar(&seeds, "seeds", "1,2,3", "seeds of the experiments that are repeated")
+	flag.BoolVar(&s.tables, "tables", false, "print the tables of what is measured, train nothing")
+	flag.StringVar(&settings, "set", "", "settings KEY=VALUE of every run, with commas between them")
 	flag.Parse()
-	if s.data == "" {
+	if s.data == "" && !s.tables {
 		log.Fatal("-data is empty: name the folder that holds train, val and test")
 	}
 	s.seeds = strings.Split(seeds, ",")
+	if settings != "" {
+		s.settings = strings.Split(settings, ",")
+	}
 	if err := s.run(only); err != nil {
 		log.Fatal(err)
 	}
@@ -39,6 +45,8 @@ func main() {
 type suite struct {
 	pretrain, data, out string
 	seeds               []string
+	settings            []string // of every run
+	tables              bool     // only
 }
 
 // run makes what is missing and prints the tables of what there is.
@@ -74,10 +82,13 @@ func (s suite) measure(e experiment, seed string) ([]row, error) {
 	run := filepath.Join(s.out, e.name+"-seed"+seed)
 	report := filepath.Join(run, "eval", "eval.json")
 	if _, err := os.Stat(report); err != nil {
+		if s.tables {
+			return nil, nil
+		}
 		if err := s.train(e, seed, run); err != nil {
 			return nil, err
 		}
-		if err := s.command("eval", run, "--train", s.part("train"), "--val", s.part("val"), "--test", s.part("test"), "--splits", "10", "--json", report); err != nil {
+		if err := s.evaluate(run, report, e.beside && seed == s.seeds[0]); err != nil {
 			return nil, err
 		}
 	}
@@ -87,11 +98,20 @@ func (s suite) measure(e experiment, seed string) ([]row, error) {
 // train begins the run, or goes on with one that was stopped.
 func (s suite) train(e experiment, seed, run string) error {
 	arguments := []string{"train", e.recipe, "--data", s.part("train"), "--out", run, "--set", "train.seed=" + seed}
-	for _, setting := range e.settings {
+	for _, setting := range slices.Concat(e.settings, s.settings) {
 		arguments = append(arguments, "--set", setting)
 	}
 	if _, err := os.Stat(filepath.Join(run, "config.resolved.yaml")); err == nil {
 		arguments = append(arguments, "--resume")
+	}
+	return s.command(arguments...)
+}
+
+// evaluate measures a run and, if wanted, random weights and pixels beside it.
+func (s suite) evaluate(run, report string, beside bool) error {
+	arguments := []string{"eval", run, "--train", s.part("train"), "--val", s.part("val"), "--test", s.part("test"), "--splits", "10", "--json", report}
+	if !beside {
+		arguments = append(arguments, "--features", "pretrained")
 	}
 	return s.command(arguments...)
 }

@@ -122,6 +122,9 @@ func printTables(w io.Writer, rows []row) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if err := printDifferences(w, rows); err != nil {
+		return err
+	}
 	return printLayers(w, rows)
 }
 
