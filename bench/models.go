@@ -24,6 +24,8 @@ type Model struct {
 	// Classes makes the model a classifier of whole pictures by one linear layer. Without them it learns from Tasks.
 	Classes int
 	Tasks   []Task
+	// Recompute computes cheap activations again in the backward pass, see nn.Ctx.SetRecompute.
+	Recompute bool
 }
 
 // Task is a pretext task and its parameters.

@@ -20,6 +20,7 @@ type Row struct {
 	Variant         *Variant     `json:"variant,omitempty"`
 	Mode            Mode         `json:"mode"`
 	Precision       nn.Precision `json:"precision"`
+	Recompute       bool         `json:"recompute,omitempty"` // cheap activations are computed twice
 	Batch           int          `json:"batch"`
 	Threads         int          `json:"threads"`
 	ImagesPerSecond float64      `json:"images_per_second"` // pictures, however many views each has
@@ -83,7 +84,7 @@ func Measure(ctx context.Context, spec Spec) (Row, error) {
 		return Row{}, err
 	}
 	row := Row{
-		Model: spec.Model, Mode: spec.Mode, Precision: spec.Precision, Batch: spec.Batch, Threads: engine.Workers(),
+		Model: spec.Model, Mode: spec.Mode, Precision: spec.Precision, Recompute: spec.Recompute, Batch: spec.Batch, Threads: engine.Workers(),
 		ViewsPerImage: step.viewsPerImage(), FLOPsPerImage: step.FLOPs() / float64(spec.Batch),
 		ArenaBytes: int64(step.ArenaBytes()), PredictedBytes: predicted.memory.Total(),
 		Kernels: string(engine.Family()), CPU: cpuid.CPU.BrandName,

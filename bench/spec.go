@@ -33,6 +33,7 @@ type Options struct {
 	Threads                   int     // 0 = all cores
 	Kernels                   kernel.Family
 	Profile                   bool
+	Recompute                 bool  // cheap activations, as train.recompute
 	MemoryLimit               int64 // bytes a row may take; 0 = what the machine has free
 }
 
@@ -47,6 +48,7 @@ type Spec struct {
 	Seconds   float64       `json:"seconds"`
 	Kernels   kernel.Family `json:"kernels"`
 	Profile   bool          `json:"profile"`
+	Recompute bool          `json:"recompute"`
 }
 
 // largestBatch bounds batches, so that numbers of bytes stay far from the largest int64.
@@ -85,7 +87,7 @@ func (o Options) Specs() ([]Spec, error) {
 func (o Options) spec(model Model, mode Mode, precision nn.Precision) Spec {
 	spec := Spec{
 		Model: model.Name, Mode: mode, Precision: precision, Batch: o.Batch, Threads: o.Threads, Seconds: o.Seconds,
-		Kernels: o.Kernels, Profile: o.Profile,
+		Kernels: o.Kernels, Profile: o.Profile, Recompute: o.Recompute,
 	}
 	if spec.Batch == 0 {
 		spec.Batch = model.Batch
@@ -192,5 +194,6 @@ func (s Spec) model() (Model, error) {
 	if err != nil {
 		return model, err
 	}
+	model.Recompute = s.Recompute
 	return model.with(s.Variant)
 }

@@ -92,7 +92,7 @@ func (m Model) parts(batch int, precision nn.Precision) (parts train.StepParts, 
 	if parts.Weighter, err = losses.New(losses.DefaultConfig()); err != nil {
 		return parts, err
 	}
-	parts.Precision = precision
+	parts.Precision, parts.Recompute = precision, m.Recompute
 	parts.Plan, err = train.NewPlan(parts.Backbone, parts.Tasks, nil, batch)
 	return parts, err
 }

@@ -16,7 +16,7 @@ const calibrationSeconds = 0.5
 
 // calibrate checks the table over CPU models, and shows what it found.
 func (p program) calibrate(command *cobra.Command, f benchFlags) error {
-	for _, name := range []string{"models", "modes", "precisions", "batch", "threads", "profile", "scaling"} {
+	for _, name := range []string{"models", "modes", "precisions", "batch", "threads", "profile", "recompute", "scaling"} {
 		if command.Flags().Changed(name) {
 			return train.Usage(fmt.Errorf("--calibrate measures kernels, not models: leave out --%s", name))
 		}
