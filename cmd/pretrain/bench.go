@@ -36,7 +36,8 @@ pictures in memory. Each row is measured in a process of its own, so that its pe
 
 A row's speed is that of the median step, of those that other processes left alone; a row marked "disturbed" had too
 few of them and should be measured again. The share of peak is the arithmetic of the model (products only, none
-counted twice) over what the registers of this processor compute at most, at this precision, with these threads.
+counted twice) over what the registers of this processor compute at most, at this precision, with these threads. It is
+cut off at 100 %: convolutions by Winograd's algorithm need fewer multiplications than are counted.
 
 Models: ` + modelList() + `.`,
 		Example: `  pretrain bench
