@@ -32,7 +32,7 @@ func list() []experiment {
 	longer.name += "-long"
 	all := []experiment{rotation, together("resnet18", "clothing-resnet18", resnetEpochs), longer}
 	for _, task := range tasks[1:] {
-		all = append(all, single("resnet18", "clothing-resnet18", task, resnetEpochs).oneSeed())
+		all = append(all, single("resnet18", "clothing-resnet18", task, resnetEpochs))
 	}
 	rotation = single("vit", "clothing-vit-tiny", "rotation", vitEpochs).oneSeed()
 	rotation.beside = true

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -24,7 +25,7 @@ func main() {
 	flag.StringVar(&s.pretrain, "pretrain", "../bin/pretrain", "the program")
 	flag.StringVar(&s.data, "data", "", "folder with train, val and test, each with a folder a class")
 	flag.StringVar(&s.out, "out", "../runs/results", "folder of the runs")
-	flag.StringVar(&only, "only", "", "experiments whose name contains this")
+	flag.StringVar(&only, "only", "", "experiments whose name matches this regular expression")
 	flag.StringVar(&seeds, "seeds", "1,2,3", "seeds of the experiments that are repeated")
 	flag.BoolVar(&s.tables, "tables", false, "print the tables of what is measured, train nothing")
 	flag.StringVar(&settings, "set", "", "settings KEY=VALUE of every run, with commas between them")
@@ -36,7 +37,11 @@ func main() {
 	if settings != "" {
 		s.settings = strings.Split(settings, ",")
 	}
-	if err := s.run(only); err != nil {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		log.Fatalf("-only: %v", err)
+	}
+	if err := s.run(chosen); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -50,10 +55,10 @@ type suite struct {
 }
 
 // run makes what is missing and prints the tables of what there is.
-func (s suite) run(only string) error {
+func (s suite) run(chosen *regexp.Regexp) error {
 	var rows []row
 	for _, e := range experiments {
-		if !strings.Contains(e.name, only) {
+		if !chosen.MatchString(e.name) {
 			continue
 		}
 		for _, seed := range s.seedsOf(e) {
