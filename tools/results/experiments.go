@@ -18,8 +18,8 @@ var tasks = []string{"rotation", "relative_position", "patch_location", "coloriz
 // about 2.3 times as long as one of rotation alone, so rotation is also trained for as long as all four take.
 const (
 	resnetEpochs = 20
-	resnetLong   = 46
-	vitEpochs    = 30
+	resnetLong   = 45
+	vitEpochs    = 20
 )
 
 // experiments are made in this order, the ones that the rest is compared with first.
