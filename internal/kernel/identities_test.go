@@ -195,3 +195,36 @@ func TestReductionsOfTheHardestNumbers(t *testing.T) {
 		}
 	})
 }
+
+// TestLayerNormSeesShapesOnly: moving or stretching a row by exact amounts changes no result, and the gradient of a row is
+// at right angles to both: it adds up to zero, alone and times the row.
+func TestLayerNormSeesShapesOnly(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		rapid.Check(t, func(t *rapid.T) {
+			rows, cols, r := rapid.IntRange(1, 9).Draw(t, "rows"), rapid.IntRange(4, 90).Draw(t, "cols"), randomOf(t)
+			x, gamma, beta, dy := normals(r, rows*cols, 0, 2), normals(r, cols, 1, 0.5), normals(r, cols, 0, 1), normals(r, rows*cols, 0, 1)
+			other := make([]float32, len(x))
+			for i := range x { // sixteenths keep sums and products exact
+				x[i] = float32(math.Round(16*float64(x[i]))/16 + float64(i%cols)/16)
+				other[i] = 8*x[i] + 40
+			}
+			y, otherY, mean, rstd := dirty(len(x)), dirty(len(x)), dirty(rows), dirty(rows)
+			const tiny = 1e-12
+			e.LayerNormForward(F32(otherY), mean, rstd, F32(other), gamma, beta, rows, cols, tiny)
+			e.LayerNormForward(F32(y), mean, rstd, F32(x), gamma, beta, rows, cols, tiny)
+			near(t, "y of moved and stretched rows", otherY, float64s(y), 5e-5)
+			dx, dgamma, dbeta := dirty(len(x)), dirty(cols), dirty(cols)
+			e.LayerNormBackward(F32(dx), dgamma, dbeta, F32(dy), F32(x), gamma, mean, rstd, rows, cols)
+			for i := range rows {
+				sum, along, length := 0.0, 0.0, 0.0
+				for j := range cols {
+					d, v := float64(dx[i*cols+j]), float64(x[i*cols+j])-float64(mean[i])
+					sum, along, length = sum+d, along+d*v, length+math.Abs(d)*(1+math.Abs(v))
+				}
+				if math.Abs(sum) > 1e-5*length || math.Abs(along) > 1e-5*length {
+					t.Fatalf("row %d of %d: the gradient adds up to %g, times the row to %g; its size is %g", i, rows, sum, along, length)
+				}
+			}
+		})
+	})
+}
