@@ -27,8 +27,9 @@ func models(bounds image.Rectangle) map[string]interface {
 		image.Image
 		Set(x, y int, c color.Color)
 	}{
-		"RGBA": image.NewRGBA(bounds), "NRGBA": image.NewNRGBA(bounds), "RGBA64": image.NewRGBA64(bounds), "NRGBA64": image.NewNRGBA64(bounds),
-		"Gray": image.NewGray(bounds), "Gray16": image.NewGray16(bounds), "CMYK": image.NewCMYK(bounds), "Paletted": image.NewPaletted(bounds, palette),
+		"RGBA": image.NewRGBA(bounds), "RGBA64": image.NewRGBA64(bounds), "NRGBA": image.NewNRGBA(bounds),
+		"NRGBA64": image.NewNRGBA64(bounds), "Gray": image.NewGray(bounds), "Gray16": image.NewGray16(bounds),
+		"CMYK": image.NewCMYK(bounds), "Paletted": image.NewPaletted(bounds, palette),
 		"Alpha": image.NewAlpha(bounds), "Alpha16": image.NewAlpha16(bounds),
 	}
 }
@@ -90,7 +91,8 @@ func TestPicturesOfOddSizes(t *testing.T) {
 			paletted.Pix[i] = 1
 		}
 		for name, contents := range map[string][]byte{
-			"JPEG": jpegOf(t, m), "PNG": pngOf(t, m), "PNG, 1 bit": pngOf(t, paletted), "BMP": bmpOf(t, m), "BMP, palette": bmpOf(t, paletted), "TIFF": tiffOf(t, m),
+			"JPEG": jpegOf(t, m), "PNG": pngOf(t, m), "PNG, 1 bit": pngOf(t, paletted),
+			"BMP": bmpOf(t, m), "BMP, palette": bmpOf(t, paletted), "TIFF": tiffOf(t, m),
 			"GIF":           gifOf(t, &gif.GIF{Image: []*image.Paletted{paletted}, Delay: []int{0}}),
 			"TIFF, no code": encoded(t, func(b *bytes.Buffer) error { return tiff.Encode(b, m, &tiff.Options{}) }),
 		} {
@@ -120,7 +122,8 @@ func TestPalettesOfAllDepths(t *testing.T) {
 		for i := range m.Pix {
 			m.Pix[i] = uint8(i % colours)
 		}
-		for name, contents := range map[string][]byte{"PNG": pngOf(t, m), "GIF": gifOf(t, &gif.GIF{Image: []*image.Paletted{m}, Delay: []int{0}})} {
+		animation := &gif.GIF{Image: []*image.Paletted{m}, Delay: []int{0}}
+		for name, contents := range map[string][]byte{"PNG": pngOf(t, m), "GIF": gifOf(t, animation)} {
 			img, err := Decode(contents)
 			if err != nil {
 				t.Fatal(err)
@@ -142,7 +145,11 @@ func TestOrientationsUndoEachOther(t *testing.T) {
 		img := drawImage(t)
 		for o := 1; o <= 8; o++ {
 			turned := orient(img, o)
-			if swapped := o >= 5; swapped && (turned.Width != img.Height || turned.Height != img.Width) || !swapped && turned.Width != img.Width {
+			width, height := img.Width, img.Height
+			if o >= 5 {
+				width, height = height, width
+			}
+			if turned.Width != width || turned.Height != height {
 				t.Fatalf("orientation %d makes %d×%d of %d×%d", o, turned.Width, turned.Height, img.Width, img.Height)
 			}
 			if back := orient(turned, inverse[o]); !bytes.Equal(back.Pix, img.Pix) || back.Width != img.Width {

@@ -211,7 +211,8 @@ func TestWeightersResumeAnywhere(t *testing.T) {
 				if step < stop {
 					continue
 				}
-				if again := resumed.step(t, ends, a, b); again != cost || !slices.Equal(whole.weighter.Weights(), resumed.weighter.Weights()) {
+				again := resumed.step(t, ends, a, b)
+				if same := slices.Equal(whole.weighter.Weights(), resumed.weighter.Weights()); again != cost || !same {
 					t.Fatalf("%s, saved after %d steps: cost %v at step %d, want %v", name, stop, again, step+1, cost)
 				}
 			}

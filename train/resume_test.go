@@ -229,7 +229,8 @@ func TestResumeAfterTheLastStep(t *testing.T) {
 	if after := records(t, again); len(after) != len(metrics) {
 		t.Errorf("%d lines of metrics became %d", len(metrics), len(after))
 	}
-	if after, _ := again.Directory.ReadRecord(); after.State != stateFinished || after.Step != record.Step || after.Seconds < record.Seconds {
+	after, err := again.Directory.ReadRecord()
+	if err != nil || after.State != stateFinished || after.Step != record.Step || after.Seconds < record.Seconds {
 		t.Errorf("run.json says %+v, was %+v", after, record)
 	}
 }

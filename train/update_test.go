@@ -49,7 +49,7 @@ func notDecayed(name string) bool {
 	if of, ok := strings.CutPrefix(name, "tasks."); ok {
 		_, name, _ = strings.Cut(of, ".") // the name of a task may hold any of these
 	}
-	for _, part := range []string{".bias", "norm", ".bn", "downsample.1.", "pos_embed", "cls_token", "position", "token", "log_variance"} {
+	for _, part := range []string{".bias", "norm", ".bn", "downsample.1.", "pos_embed", "position", "token", "log_variance"} {
 		if strings.Contains(name, part) {
 			return true
 		}
@@ -148,7 +148,8 @@ var schedules = rapid.Custom(func(t *rapid.T) ScheduleConfig {
 	s := ScheduleConfig{
 		Name:       rapid.SampledFrom([]string{"cosine", "step", "constant"}).Draw(t, "name"),
 		Warmup:     float64(rapid.IntRange(0, 60).Draw(t, "warm-up")) / 100,
-		Milestones: []float64{}, Factor: rapid.Float64Range(0.01, 1).Draw(t, "factor"), FinalRatio: rapid.Float64Range(0, 1).Draw(t, "final"),
+		Factor:     rapid.Float64Range(0.01, 1).Draw(t, "factor"),
+		FinalRatio: rapid.Float64Range(0, 1).Draw(t, "final"),
 	}
 	for _, hundredths := range rapid.SliceOfNDistinct(rapid.IntRange(61, 99), 0, 3, rapid.ID).Draw(t, "milestones") {
 		s.Milestones = append(s.Milestones, float64(hundredths)/100)

@@ -14,7 +14,8 @@ import (
 // their unit, and are never much larger than the others.
 func TestPiecesCoverAllOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n, unit, count := rapid.IntRange(0, 3000).Draw(t, "n"), rapid.IntRange(1, 40).Draw(t, "unit"), rapid.IntRange(1, 60).Draw(t, "count")
+		n, unit := rapid.IntRange(0, 3000).Draw(t, "n"), rapid.IntRange(1, 40).Draw(t, "unit")
+		count := rapid.IntRange(1, 60).Draw(t, "count")
 		if edge(n, 0, count, unit) != 0 || edge(n, count, count, unit) != n {
 			t.Fatalf("pieces go from %d to %d of %d", edge(n, 0, count, unit), edge(n, count, count, unit), n)
 		}

@@ -118,7 +118,8 @@ func TestAScaledGradientIsAnotherGradient(t *testing.T) {
 			var results [2][]float32
 			for i := range results {
 				r := seeded(3)
-				p, g, m, v, momentum := normals(r, n, 0, 1), normals(r, n, 0, 1), normals(r, n, 0, 1), make([]float32, n), normals(r, n, 0, 1)
+				p, g, m, momentum := normals(r, n, 0, 1), normals(r, n, 0, 1), normals(r, n, 0, 1), normals(r, n, 0, 1)
+				v := make([]float32, n)
 				factor := scale
 				if i == 1 {
 					for j := range g {
@@ -126,8 +127,12 @@ func TestAScaledGradientIsAnotherGradient(t *testing.T) {
 					}
 					factor = 1
 				}
-				e.AdamW(p, g, m, v, AdamWStep{LearningRate: 0.1, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, Step: 2, GradientScale: factor})
-				e.SGD(p, g, momentum, SGDStep{LearningRate: 0.1, Momentum: 0.9, Nesterov: true, WeightDecay: 0.1, GradientScale: factor})
+				e.AdamW(p, g, m, v, AdamWStep{
+					LearningRate: 0.1, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, Step: 2, GradientScale: factor,
+				})
+				e.SGD(p, g, momentum, SGDStep{
+					LearningRate: 0.1, Momentum: 0.9, Nesterov: true, WeightDecay: 0.1, GradientScale: factor,
+				})
 				results[i] = append(append(append(p, m...), v...), momentum...)
 			}
 			near(t, "everything", results[0], float64s(results[1]), 1e-6)

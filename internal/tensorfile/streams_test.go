@@ -21,7 +21,8 @@ func TestReadersOfEveryKind(t *testing.T) {
 	want := []Tensor{{"a", []int{2, 2}, []float32{1, 2, 3, 4}}, large()}
 	whole := encode(t, want, map[string]string{"k": "v"})
 	for name, wrap := range map[string]func(io.Reader) io.Reader{
-		"a byte at a time": iotest.OneByteReader, "half of what is asked for": iotest.HalfReader, "data and end at once": iotest.DataErrReader,
+		"a byte at a time": iotest.OneByteReader, "half of what is asked for": iotest.HalfReader,
+		"data and end at once": iotest.DataErrReader,
 	} {
 		r, err := NewReader(wrap(bytes.NewReader(whole)), int64(len(whole)))
 		if err != nil {
@@ -39,7 +40,9 @@ func TestErrorsOfTheSourceArePassedOn(t *testing.T) {
 	broken := errors.New("disk on fire")
 	whole := encode(t, []Tensor{{"first", []int{1}, []float32{1}}, {"second", []int{2}, []float32{2, 3}}}, nil)
 	data := 8 + int(binary.LittleEndian.Uint64(whole))
-	for n, want := range map[int]string{0: "header length: ", 5: "header length: ", 20: "header: ", data: `tensor "first": `, data + 6: `tensor "second": `} {
+	for n, want := range map[int]string{
+		0: "header length: ", 5: "header length: ", 20: "header: ", data: `tensor "first": `, data + 6: `tensor "second": `,
+	} {
 		source := io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(broken))
 		r, err := NewReader(source, int64(len(whole)))
 		if err == nil {
