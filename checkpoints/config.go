@@ -11,11 +11,11 @@ type Config struct {
 // DefaultConfig is one checkpoint an epoch, the last three and the best kept.
 func DefaultConfig() Config { return Config{EveryEpochs: 1, Keep: 3, KeepBest: true} }
 
-// Due says whether a checkpoint is wanted after step (steps done since the start of the run). epochs is the number
-// of epochs completed and epochEnded whether the last of them ended with this very step.
-func (c Config) Due(step, epochs int64, epochEnded bool) bool {
+// Due says whether a checkpoint is wanted after step (steps done since the start of the run). before and epochs are the
+// numbers of epochs completed before this step and with it: a step of many accumulated batches may complete several.
+func (c Config) Due(step, before, epochs int64) bool {
 	if c.EverySteps > 0 && step%int64(c.EverySteps) == 0 {
 		return true
 	}
-	return epochEnded && c.EveryEpochs > 0 && epochs%int64(c.EveryEpochs) == 0
+	return c.EveryEpochs > 0 && epochs/int64(c.EveryEpochs) > before/int64(c.EveryEpochs)
 }

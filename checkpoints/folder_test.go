@@ -259,22 +259,23 @@ func TestNewestAndBestAreKept(t *testing.T) {
 
 func TestDue(t *testing.T) {
 	tests := []struct {
-		config       Config
-		step, epochs int64
-		epochEnded   bool
-		want         bool
+		config               Config
+		step, before, epochs int64
+		want                 bool
 	}{
-		{DefaultConfig(), 100, 1, true, true},
-		{DefaultConfig(), 101, 1, false, false},
-		{Config{EveryEpochs: 2}, 100, 1, true, false},
-		{Config{EveryEpochs: 2}, 200, 2, true, true},
-		{Config{EverySteps: 10}, 20, 0, false, true},
-		{Config{EverySteps: 10}, 21, 1, true, false},
-		{Config{EverySteps: 10, EveryEpochs: 1}, 21, 1, true, true},
-		{Config{}, 100, 1, true, false},
+		{DefaultConfig(), 100, 0, 1, true},
+		{DefaultConfig(), 101, 1, 1, false},
+		{Config{EveryEpochs: 2}, 100, 0, 1, false},
+		{Config{EveryEpochs: 2}, 200, 1, 2, true},
+		{Config{EveryEpochs: 2}, 2, 1, 3, true}, // one step completes epochs 2 and 3
+		{Config{EveryEpochs: 3}, 2, 3, 5, false},
+		{Config{EverySteps: 10}, 20, 0, 0, true},
+		{Config{EverySteps: 10}, 21, 0, 1, false},
+		{Config{EverySteps: 10, EveryEpochs: 1}, 21, 0, 1, true},
+		{Config{}, 100, 0, 1, false},
 	}
 	for _, test := range tests {
-		if got := test.config.Due(test.step, test.epochs, test.epochEnded); got != test.want {
+		if got := test.config.Due(test.step, test.before, test.epochs); got != test.want {
 			t.Errorf("%+v: got %v", test, got)
 		}
 	}

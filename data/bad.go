@@ -61,9 +61,10 @@ func (b *badPictures) count() int {
 // listed is how many offenders an error message names.
 const listed = 10
 
-// checkBad compares the share of bad pictures with its limit, data.max_bad_ratio.
+// checkBad compares the share of bad pictures with its limit, data.max_bad_ratio. It divides, which rounds 29/100 to the
+// very number that 0.29 is read as; 0.29·100 would be a little less than 29.
 func checkBad(bad []*PictureError, pictures int, limit float64) error {
-	if float64(len(bad)) <= limit*float64(pictures) {
+	if len(bad) == 0 || float64(len(bad))/float64(pictures) <= limit {
 		return nil
 	}
 	lines := make([]string, 0, listed)

@@ -83,6 +83,43 @@ func TestCacheKeepsItsBudget(t *testing.T) {
 	}
 }
 
+// TestCacheBudgetToTheByte: the bytes that three pictures take keep three, a byte less keeps two, and a picture that did
+// not fit leaves room for a smaller one.
+func TestCacheBudgetToTheByte(t *testing.T) {
+	source := &memory{pictures: 3}
+	full := NewCache(source, 12, 1<<20)
+	for i := range 3 {
+		at(t, full, i)
+	}
+	bytes := full.Stats().Bytes
+	for budget, want := range map[int64]int{bytes: 3, bytes - 1: 2, bytes/3 - 1: 0} {
+		cache := NewCache(source, 12, budget)
+		for i := range 3 {
+			at(t, cache, i)
+		}
+		if s := cache.Stats(); s.Pictures != want || s.Bytes > budget {
+			t.Errorf("a budget of %d bytes: %+v, want %d pictures", budget, s, want)
+		}
+	}
+	root := tree(t, map[string][]byte{"1-large.png": pngOf(t, noisePicture(12)), "2-small.png": pngOf(t, noisePicture(3))})
+	files := open(t, root, nil)
+	cache := NewCache(files, 12, files.ReducedBytes(12)-1)
+	for i := range 2 {
+		at(t, cache, i)
+	}
+	if at(t, cache, 0); cache.Stats().Pictures != 1 || cache.Stats().Hits != 1 {
+		t.Errorf("after a large and a small picture the stats are %+v", cache.Stats())
+	}
+	small := NewCache(files, 12, 3*3*3+int64(len(files.Path(1)))+bookkeepingBytes)
+	for range 2 {
+		at(t, small, 0)
+		at(t, small, 1)
+	}
+	if s := small.Stats(); s.Pictures != 1 || s.Hits != 1 {
+		t.Errorf("room for the small picture alone: %+v", s)
+	}
+}
+
 func TestCacheDecodesOnce(t *testing.T) {
 	source := &memory{pictures: 1, gate: make(chan struct{})}
 	cache := NewCache(source, 12, 1<<20)

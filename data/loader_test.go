@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -199,6 +200,39 @@ func TestTooManyBadPictures(t *testing.T) {
 	}
 	if good[0] != good[1] {
 		t.Errorf("stopped after %v batches", good)
+	}
+}
+
+// TestHeldBatchesStayAsTheyAre: while the caller holds one batch, the workers fill Prefetch others and no more, and none
+// of them is the one that is held.
+func TestHeldBatchesStayAsTheyAre(t *testing.T) {
+	config, made := testLoader(&memory{pictures: 11}), 0
+	newBatch := config.NewBatch
+	config.NewBatch = func() *testBatch { made++; return newBatch() }
+	l := start(t, config)
+	held, err := l.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := testBatch{slices.Clone(held.pictures), slices.Clone(held.epochs), slices.Clone(held.views)}
+	take(t, l, 12)
+	if !held.equal(before) {
+		t.Error("a batch changed while the caller held it")
+	}
+	if made != config.Prefetch+1 {
+		t.Errorf("%d batches were made, want %d", made, config.Prefetch+1)
+	}
+}
+
+// TestStatsCountWhatWasHandedOut, and the wait for it.
+func TestStatsCountWhatWasHandedOut(t *testing.T) {
+	source := &memory{pictures: 11, gate: make(chan struct{})}
+	l := start(t, testLoader(source))
+	const pause = 20 * time.Millisecond
+	time.AfterFunc(pause, func() { close(source.gate) })
+	take(t, l, 4)
+	if s := l.Stats(); s.Batches != 4 || s.Wait < pause/2 || s.Ready > 3 || s.BadPictures != 0 {
+		t.Errorf("stats are %+v after four batches, the first of which was slow", s)
 	}
 }
 

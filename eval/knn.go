@@ -53,11 +53,13 @@ func (k KNN) Predict(engine *kernel.Engine, train Matrix, labels []int, test Mat
 	return predicted
 }
 
-// vote returns the class with the largest weight among the nearest rows; equal weights go to the lower class.
+// vote returns the class with the largest weight among the nearest rows; equal weights go to the lower class. Weights
+// are relative to that of the nearest row, because exp(1/Temperature) is infinite for temperatures below 0.0014.
 func (k KNN) vote(similarities []float32, labels []int, classes int) int {
 	votes := make([]float64, classes)
-	for _, i := range nearest(similarities, k.Neighbours) {
-		votes[labels[i]] += math.Exp(float64(similarities[i]) / k.Temperature)
+	rows := nearest(similarities, k.Neighbours)
+	for _, i := range rows {
+		votes[labels[i]] += math.Exp(float64(similarities[i]-similarities[rows[0]]) / k.Temperature)
 	}
 	best := 0
 	for class, weight := range votes {

@@ -82,9 +82,14 @@ func drawGraph(t *rapid.T) []instruction {
 	}), 1, 12).Draw(t, "instructions")
 }
 
-// buildGraph keeps all matrices at 8×3, so that any may be combined with any; a and b count back from the newest.
+// buildGraph keeps all matrices at 8×3, so that any may be combined with any.
 func buildGraph(c *nn.Ctx, instructions []instruction) []*G.Node {
-	nodes := []*G.Node{c.Input("input", 8, 3), param(c, "p", 8, 3)}
+	return extendGraph(c, []*G.Node{c.Input("input", 8, 3), param(c, "p", 8, 3)}, instructions)
+}
+
+// extendGraph appends the results of instructions to matrices of eight rows; a and b count back from the newest.
+func extendGraph(c *nn.Ctx, nodes []*G.Node, instructions []instruction) []*G.Node {
+	width := nodes[0].Shape()[1]
 	for _, i := range instructions {
 		a, b := nodes[max(0, len(nodes)-1-i.a)], nodes[max(0, len(nodes)-1-i.b)]
 		var node *G.Node
@@ -100,7 +105,7 @@ func buildGraph(c *nn.Ctx, instructions []instruction) []*G.Node {
 		case 4:
 			node = nn.ConcatRows(c, nn.GELU(c, nn.Rows(c, a, 0, i.row)), nn.ReLU(c, nn.Rows(c, b, i.row, 8)))
 		case 5:
-			node = nn.LinearInit(c, "shared", a, 3, true, nn.XavierUniform(3, 3))
+			node = nn.LinearInit(c, "shared", a, width, true, nn.XavierUniform(width, width))
 		case 6:
 			node = nn.LayerNorm(c, "norm", nn.Add(c, a, nn.Multiply(c, a, b)))
 		}

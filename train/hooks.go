@@ -154,7 +154,7 @@ func (s *session) showProbes(position Position, rows []eval.Row) {
 func (s *session) checkpointHook(log *metrics.Log) Hook {
 	return hookFunc(func(ctx context.Context, report StepReport) error {
 		position := report.Position
-		due := s.job.Checkpoints.Due(int64(position.Step), int64(position.Epoch()), position.EndsEpoch())
+		due := s.job.Checkpoints.Due(int64(position.Step), int64(position.EpochBefore()), int64(position.Epoch()))
 		if !due && !position.Done() {
 			return nil
 		}

@@ -42,7 +42,7 @@ func openLabelled(ctx context.Context, key, path string, config data.Config) (da
 
 // due says whether to measure after the step that led to this position.
 func (p *onlineProbe) due(position Position) bool {
-	return p != nil && (position.EndsEpoch() && position.Epoch()%p.every == 0 || position.Done())
+	return p != nil && (position.Epoch()/p.every > position.EpochBefore()/p.every || position.Done())
 }
 
 // measure returns the rows of all layers and probes, and the best accuracy of the linear probe over the layers.

@@ -17,7 +17,7 @@ func (s ScheduleConfig) Rate(step, total int) float64 {
 	case "step":
 		rate := 1.0
 		for _, milestone := range s.Milestones {
-			if float64(step) >= milestone*float64(total) {
+			if float64(step)/float64(total) >= milestone { // 0.55·100 is a little more than 55, but 55/100 is 0.55
 				rate *= s.Factor
 			}
 		}

@@ -44,10 +44,11 @@ func (p Position) EpochRatio() float64 {
 	return float64(p.Batch()%p.BatchesPerEpoch) / float64(p.BatchesPerEpoch)
 }
 
+// EpochBefore is Epoch before the last step, which may have completed several passes if it accumulated many batches.
+func (p Position) EpochBefore() int { return (p.Batch() - p.BatchesPerStep) / p.BatchesPerEpoch }
+
 // EndsEpoch reports whether the last step completed a pass over the pictures.
-func (p Position) EndsEpoch() bool {
-	return p.Epoch() > (p.Batch()-p.BatchesPerStep)/p.BatchesPerEpoch
-}
+func (p Position) EndsEpoch() bool { return p.Epoch() > p.EpochBefore() }
 
 // Done reports whether the run has come to its end.
 func (p Position) Done() bool { return p.Step >= p.Steps }

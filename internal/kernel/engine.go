@@ -27,14 +27,15 @@ type Engine struct {
 	piece   func(worker, i int) // runPiece, bound once
 }
 
-// New starts an Engine. It fails if the family is unknown or this CPU cannot run it, or if Workers is negative.
+// New starts an Engine. It fails if the family is unknown or this CPU cannot run it, or if Workers is negative or more
+// than a pool can count.
 func New(o Options) (*Engine, error) {
 	family, err := resolve(o.Family)
 	if err != nil {
 		return nil, err
 	}
-	if o.Workers < 0 {
-		return nil, fmt.Errorf("kernel: %d workers: must be 0 (one a core) or more", o.Workers)
+	if o.Workers < 0 || o.Workers > joinedMask {
+		return nil, fmt.Errorf("kernel: %d workers: must be 0 (one a core) to %d", o.Workers, joinedMask)
 	}
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)

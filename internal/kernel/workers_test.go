@@ -106,6 +106,7 @@ func TestNewRefuses(t *testing.T) {
 	for want, o := range map[string]Options{
 		`unknown family "sse9": choose one of`: {Family: "sse9"},
 		"-1 workers: must be 0":                {Workers: -1},
+		"(one a core) to 65535":                {Workers: 65536},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New(%+v): error %v, want %q", o, err, want)
