@@ -119,7 +119,7 @@ func (l *loader) readPairs(pairs []*yaml.Node, section *node) {
 		name, value := pairs[i], pairs[i+1]
 		if first, seen := lines[name.Value]; seen {
 			l.report(Problem{
-				Origin: Origin{File, l.file, name.Line}, Path: section.join(name.Value), Value: written(value),
+				Origin: Origin{File, l.file, name.Line}, Path: section.join(written(name)), Value: written(value),
 				Fault: fmt.Sprintf("the key is already in line %d", first), Allowed: "every key once",
 			})
 			continue
@@ -133,7 +133,7 @@ func (l *loader) readPairs(pairs []*yaml.Node, section *node) {
 func (l *loader) readPair(name, value *yaml.Node, section *node) {
 	origin := Origin{File, l.file, name.Line}
 	if isReference(name) || name.ShortTag() == "!!merge" {
-		l.report(l.reference(name, section.join(name.Value)))
+		l.report(l.reference(name, section.join(written(name))))
 		return
 	}
 	child := section.child(name.Value)
@@ -172,18 +172,26 @@ func (l *loader) allowedNames(section *node) string {
 	return where + ": " + strings.Join(section.names(), ", ")
 }
 
-// nearestKey returns the path that an unknown name in a section most likely means: a sibling, or the key of just
-// this name in another section when no sibling is close.
+// nearestKey returns the path that an unknown name in a section, or several with dots between them, most likely means: a
+// key of just this name in another section, a sibling that is a slip of the finger away or, of several names, such a key.
 func (l *loader) nearestKey(name string, section *node) string {
-	const misspelt = 2 // edits
-	lower := strings.ToLower(name)
-	sibling := nearest.Name(lower, section.names())
-	if nearest.Distance(lower, sibling) > misspelt {
-		for _, key := range l.tree.keys {
-			if strings.HasSuffix("."+key.Path, "."+lower) {
-				return key.Path
-			}
-		}
+	const misspelt = 2 // edits of a path
+	name = strings.ToLower(name)
+	first, _, nested := strings.Cut(name, ".")
+	sibling := section.join(nearest.Name(first, section.names()))
+	if section.join(name) == sibling {
+		return sibling // upper case is wrong, and nothing else
 	}
-	return section.join(sibling)
+	var paths []string
+	for _, key := range l.tree.keys {
+		if strings.HasSuffix("."+key.Path, "."+name) {
+			return key.Path
+		}
+		paths = append(paths, key.Path)
+	}
+	whole := section.join(name)
+	if path := nearest.Name(whole, paths); nested && nearest.Distance(whole, path) <= misspelt {
+		return path
+	}
+	return sibling
 }

@@ -1,9 +1,11 @@
 package settings
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
@@ -105,8 +107,11 @@ func (l *loader) accept(key *Key, value *yaml.Node, origin Origin) {
 func (l *loader) acceptText(key *Key, text string, origin Origin) {
 	l.tree.mention(key.Path)
 	value, err := fromText(text, key.field.Type())
+	if !utf8.ValidString(text) {
+		err = errors.New("is not UTF-8 text") // YAML, in which a run records its settings, cannot hold it
+	}
 	if err != nil {
-		l.report(Problem{Origin: origin, Path: key.Path, Value: text, Fault: err.Error(), Allowed: key.Allowed()})
+		l.report(Problem{Origin: origin, Path: key.Path, Value: shown(text), Fault: err.Error(), Allowed: key.Allowed()})
 		return
 	}
 	l.accept(key, value, origin)
@@ -130,14 +135,14 @@ func (l *loader) readEnvironment(source Source) {
 		if !strings.HasPrefix(name, source.Prefix) || slices.Contains(source.Reserved, name) {
 			continue
 		}
-		origin := Origin{Layer: Environment, Name: name}
+		origin := Origin{Layer: Environment, Name: shown(name)}
 		if key := keys[name]; key != nil {
 			l.acceptText(key, value, origin)
 			continue
 		}
 		meant := nearest.Name(strings.ToUpper(name), names)
 		l.report(Problem{
-			Origin: origin, Value: shorten(value, 60), Fault: "unknown variable", Nearest: meant,
+			Origin: origin, Value: shown(value), Fault: "unknown variable", Nearest: meant,
 			Allowed: source.Prefix + "SECTION_KEY for the key section.key; " + strings.Join(source.Reserved, ", "),
 		})
 	}
@@ -153,7 +158,7 @@ func (l *loader) readOverrides(overrides []Override) {
 			l.report(l.unknownPath(override, origin))
 		case at.key == nil:
 			l.report(Problem{
-				Origin: origin, Path: override.Path, Value: shorten(override.Value, 60),
+				Origin: origin, Path: shown(override.Path), Value: shown(override.Value),
 				Fault: "is a section: set one of its keys", Allowed: l.allowedNames(at),
 			})
 		default:
@@ -174,7 +179,7 @@ func (l *loader) unknownPath(override Override, origin Origin) Problem {
 		section, rest = child, after
 	}
 	return Problem{
-		Origin: origin, Path: override.Path, Value: shorten(override.Value, 60), Fault: "unknown key",
+		Origin: origin, Path: shown(override.Path), Value: shown(override.Value), Fault: "unknown key",
 		Allowed: l.allowedNames(section), Nearest: l.nearestKey(rest, section),
 	}
 }

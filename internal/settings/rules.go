@@ -27,8 +27,7 @@ type bound struct {
 	limit float64
 }
 
-// parseRules understands the rules that can be explained: required, dive, oneof, gt, gte, lt, lte, min,
-// max, len.
+// parseRules understands the rules that can be explained: dive, oneof, gt, gte, lt, lte, min, max, len.
 func parseRules(tag string) (rules, error) {
 	var parsed rules
 	if tag == "" {
@@ -57,10 +56,7 @@ func parseRules(tag string) (rules, error) {
 
 // add takes in one rule.
 func (r *rules) add(name, parameter string) error {
-	switch name {
-	case "required":
-		return nil
-	case "oneof":
+	if name == "oneof" {
 		r.oneOf = strings.Fields(parameter)
 		return nil
 	}
@@ -105,13 +101,7 @@ func (r rules) allowed(t reflect.Type) string {
 		return "one of " + strings.Join(r.oneOf, ", ")
 	}
 	words := []string{describe(t)}
-	unit := ""
-	switch t.Kind() {
-	case reflect.Slice:
-		unit = " of them"
-	case reflect.String:
-		unit = " characters"
-	}
+	unit := map[reflect.Kind]string{reflect.Slice: " of them", reflect.String: " characters"}[t.Kind()]
 	for _, b := range r.bounds {
 		phrase := map[string]string{"gt": "above", "gte": "at least", "lt": "below", "lte": "at most"}[b.name]
 		words = append(words, phrase+" "+b.text()+unit)

@@ -7,7 +7,8 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// Schema describes the tree as a JSON Schema (draft 2020-12) for editors and other tools.
+// Schema describes the tree as a JSON Schema (draft 2020-12) for editors and other tools. It accepts the files that Load
+// accepts, but for what JSON cannot tell apart: 1.0 and 1 are one number there, and all numbers are finite.
 func (t *Tree) Schema(id, title string) *jsonschema.Schema {
 	schema := sectionSchema(t.root)
 	schema.Version = jsonschema.Version

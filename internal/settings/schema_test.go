@@ -7,6 +7,7 @@ import (
 
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+	"pgregory.net/rapid"
 )
 
 func compile(t *testing.T, tree *Tree) *validator.Schema {
@@ -76,6 +77,51 @@ func TestSchemaAgreesWithLoader(t *testing.T) {
 			t.Errorf("loader on %s: %v", content, err)
 		}
 	}
+}
+
+// anything is a YAML value of any kind: numbers around every limit, texts of every length, lists, sections, nothing.
+func anything() *rapid.Generator[any] {
+	scalar := rapid.OneOf(
+		rapid.Just[any](nil), rapid.Bool().AsAny(), rapid.IntRange(-2, 14).AsAny(),
+		rapid.SampledFrom([]any{499, 500, 0.5, -0.5, 1.25}),
+		rapid.SampledFrom([]any{"", "low", "high", "hot", "3", "true", "soup"}), rapid.StringN(0, 25, -1).AsAny(),
+	)
+	list := rapid.SliceOfN(scalar, 0, 4)
+	numbers := rapid.SliceOfN(rapid.SampledFrom([]any{0, 1, 0.5, 2, -1}), 0, 3)
+	return rapid.OneOf(scalar, list.AsAny(), numbers.AsAny(), rapid.Just[any](map[string]any{"a": 1}))
+}
+
+// section draws a section: for some of its keys, and a name that is none now and then, a value of any kind.
+func section(names ...string) *rapid.Generator[map[string]any] {
+	name := rapid.SampledFrom(append(names, "unknown"))
+	return rapid.MapOfN(name, anything(), 0, 3)
+}
+
+// TestSchemaAgreesWithLoaderOnAnyFile: an editor that checks a file by the schema and the program say the same of it.
+func TestSchemaAgreesWithLoaderOnAnyFile(t *testing.T) {
+	schema := compile(t, newTree(t, defaultKitchen()))
+	var names []string
+	for _, child := range newTree(t, defaultKitchen()).root.child("kitchen").children {
+		names = append(names, child.name)
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		drawn := section(names...).Draw(r, "kitchen")
+		if rapid.Bool().Draw(r, "with an oven") {
+			drawn["oven"] = section("top_heat", "grill").Draw(r, "oven")
+		}
+		content, err := yaml.Marshal(map[string]any{"kitchen": drawn})
+		if err != nil {
+			r.Fatal(err)
+		}
+		var document any
+		if err := yaml.Unmarshal(content, &document); err != nil {
+			r.Fatal(err)
+		}
+		bySchema, byLoader := schema.Validate(document), newTree(t, defaultKitchen()).Load(source(string(content)))
+		if (bySchema == nil) != (byLoader == nil) {
+			r.Fatalf("%s\nschema: %v\nloader: %v", content, bySchema, byLoader)
+		}
+	})
 }
 
 func TestSchemaDescribesKeys(t *testing.T) {

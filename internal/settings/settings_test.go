@@ -10,7 +10,7 @@ import (
 
 // kitchen has a setting of every supported type and rule.
 type kitchen struct {
-	Dish   string     `mapstructure:"dish" validate:"required,max=20" doc:"what is cooked"`
+	Dish   string     `mapstructure:"dish" validate:"min=1,max=20" doc:"what is cooked"`
 	Heat   string     `mapstructure:"heat" validate:"oneof=low medium high" doc:"flame"`
 	Guests int        `mapstructure:"guests" validate:"gte=1,lte=12" doc:"people at the table"`
 	Plates int        `mapstructure:"plates" validate:"oneof=1 4" doc:"a guest"`
@@ -58,8 +58,13 @@ func TestLayersWinInOrder(t *testing.T) {
 	target := defaultKitchen()
 	tree := newTree(t, target)
 	from := source("kitchen:\n  dish: stew\n  guests: 3\n  seed: 18446744073709551615\n  salt: 2e-1\n  oven:\n    grill: true\n")
-	from.Environment = []string{"HOME=/root", "COOK_KITCHEN_GUESTS=4", "COOK_KITCHEN_SALT=.3", "COOK_BOOK=x", "COOK_KITCHEN_OVEN_TOP_HEAT=0"}
-	from.Overrides = []Override{{"--set", "kitchen.salt", "0.4"}, {"--set", "kitchen.size", "3, 4"}, {"--set", "kitchen.salt", "0.5"}, {"--dish", "kitchen.dish", "a, b: 1"}}
+	from.Environment = []string{
+		"HOME=/root", "COOK_KITCHEN_GUESTS=4", "COOK_KITCHEN_SALT=.3", "COOK_BOOK=x", "COOK_KITCHEN_OVEN_TOP_HEAT=0",
+	}
+	from.Overrides = []Override{
+		{"--set", "kitchen.salt", "0.4"}, {"--set", "kitchen.size", "3, 4"},
+		{"--set", "kitchen.salt", "0.5"}, {"--dish", "kitchen.dish", "a, b: 1"},
+	}
 	if err := tree.Load(from); err != nil {
 		t.Fatal(err)
 	}
@@ -111,49 +116,97 @@ func TestProblemsOfFiles(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"unknown key": {"kitchen:\n  dihs: stew\n", "k.yaml:2: kitchen.dihs = stew: unknown key; did you mean kitchen.dish? " +
 			"(allowed: in kitchen: dish, heat, guests, plates, bill, seed, salt, lid, spices, times, size, oven)"},
-		"upper case":        {"Kitchen: {}\n", "k.yaml:1: Kitchen = {…}: unknown key; did you mean kitchen? (allowed: at the top: kitchen)"},
-		"misplaced key":     {"top_heat: 3\n", "k.yaml:1: top_heat = 3: unknown key; did you mean kitchen.oven.top_heat? (allowed: at the top: kitchen)"},
-		"key of a list":     {"kitchen: [1, 2]\n", "k.yaml:1: kitchen = [1, 2]: is a list, not a section"},
-		"section of text":   {"kitchen: soup\n", "k.yaml:1: kitchen = soup: is a text, not a section"},
-		"top of text":       {"soup\n", "k.yaml:1 = soup: is a text, not a section (allowed: the keys kitchen)"},
-		"whole number":      {"kitchen:\n  guests: many\n", "k.yaml:2: kitchen.guests = many: is a text, not a whole number (allowed: a whole number, at least 1, at most 12)"},
-		"fraction":          {"kitchen: {guests: 1.5}\n", "kitchen.guests = 1.5: is a number with a fraction or exponent, not a whole number"},
-		"range":             {"kitchen: {guests: 0}\n", "kitchen.guests = 0: is out of range (allowed: a whole number, at least 1, at most 12)"},
-		"open range":        {"kitchen: {salt: 1}\n", "kitchen.salt = 1: is out of range (allowed: a number, above 0, below 1)"},
-		"number in quotes":  {"kitchen: {guests: \"3\"}\n", "kitchen.guests = \"3\": is a text, not a whole number"},
-		"text no quotes":    {"kitchen: {dish: 3}\n", "kitchen.dish = 3: is a whole number, not a text: put it in quotes"},
-		"date":              {"kitchen: {dish: 2020-01-02}\n", "kitchen.dish = 2020-01-02: is a date, not a text"},
-		"too long":          {"kitchen: {dish: " + strings.Repeat("x", 90) + "}\n", "x…: is out of range (allowed: a text, at most 20 characters)"},
-		"empty required":    {"kitchen: {dish: ''}\n", "kitchen.dish = \"\": is out of range"},
-		"yes":               {"kitchen: {lid: yes}\n", "kitchen.lid = yes: is a text, not true or false"},
-		"no value":          {"kitchen: {lid: }\n", "kitchen.lid: has no value (allowed: true or false)"},
-		"oneof":             {"kitchen: {heat: mediun}\n", "kitchen.heat = mediun: is unknown; did you mean medium? (allowed: one of low, medium, high)"},
-		"oneof numbers":     {"kitchen: {plates: 2}\n", "kitchen.plates = 2: is unknown; did you mean 1? (allowed: one of 1, 4)"},
+		"upper case": {
+			"Kitchen: {}\n",
+			"k.yaml:1: Kitchen = {…}: unknown key; did you mean kitchen? (allowed: at the top: kitchen)",
+		},
+		"misplaced key": {
+			"top_heat: 3\n",
+			"k.yaml:1: top_heat = 3: unknown key; did you mean kitchen.oven.top_heat? (allowed: at the top: kitchen)",
+		},
+		"key of a list":   {"kitchen: [1, 2]\n", "k.yaml:1: kitchen = [1, 2]: is a list, not a section"},
+		"section of text": {"kitchen: soup\n", "k.yaml:1: kitchen = soup: is a text, not a section"},
+		"top of text":     {"soup\n", "k.yaml:1 = soup: is a text, not a section (allowed: the keys kitchen)"},
+		"whole number": {
+			"kitchen:\n  guests: many\n",
+			"k.yaml:2: kitchen.guests = many: is a text, not a whole number (allowed: a whole number, at least 1, at most 12)",
+		},
+		"fraction": {
+			"kitchen: {guests: 1.5}\n",
+			"kitchen.guests = 1.5: is a number with a fraction or exponent, not a whole number",
+		},
+		"range": {
+			"kitchen: {guests: 0}\n",
+			"kitchen.guests = 0: is out of range (allowed: a whole number, at least 1, at most 12)",
+		},
+		"open range": {
+			"kitchen: {salt: 1}\n",
+			"kitchen.salt = 1: is out of range (allowed: a number, above 0, below 1)",
+		},
+		"number in quotes": {"kitchen: {guests: \"3\"}\n", "kitchen.guests = \"3\": is a text, not a whole number"},
+		"text no quotes":   {"kitchen: {dish: 3}\n", "kitchen.dish = 3: is a whole number, not a text: put it in quotes"},
+		"date":             {"kitchen: {dish: 2020-01-02}\n", "kitchen.dish = 2020-01-02: is a date, not a text"},
+		"too long": {
+			"kitchen: {dish: " + strings.Repeat("x", 90) + "}\n",
+			"x…: is out of range (allowed: a text, at least 1 characters, at most 20 characters)",
+		},
+		"empty required": {"kitchen: {dish: ''}\n", "kitchen.dish = \"\": is out of range"},
+		"yes":            {"kitchen: {lid: yes}\n", "kitchen.lid = yes: is a text, not true or false"},
+		"no value":       {"kitchen: {lid: }\n", "kitchen.lid: has no value (allowed: true or false)"},
+		"oneof": {
+			"kitchen: {heat: mediun}\n",
+			"kitchen.heat = mediun: is unknown; did you mean medium? (allowed: one of low, medium, high)",
+		},
+		"oneof numbers": {
+			"kitchen: {plates: 2}\n",
+			"kitchen.plates = 2: is unknown; did you mean 1? (allowed: one of 1, 4)",
+		},
 		"negative unsigned": {"kitchen: {seed: -1}\n", "kitchen.seed = -1: is not a whole number of the right sign"},
-		"too large":         {"kitchen: {bill: 9223372036854775808}\n", "kitchen.bill = 9223372036854775808: is too large a number"},
-		"infinite":          {"kitchen: {times: [.inf]}\n", "element 1 (.inf) is not a finite decimal number"},
-		"not a number":      {"kitchen: {salt: .nan}\n", "kitchen.salt = .nan: is not a finite decimal number"},
-		"list of sections":  {"kitchen: {times: [{a: 1}]}\n", "kitchen.times = [{…}]: element 1 ({…}) is a section, not a number (allowed: a list, each a number, at least 0)"},
-		"element range":     {"kitchen: {times: [1, -1]}\n", "kitchen.times = [1, -1]: is out of range (allowed: a list, each a number, at least 0)"},
-		"array length":      {"kitchen: {size: [1]}\n", "kitchen.size = [1]: is a list of 1 values, not of 2"},
-		"list length":       {"kitchen: {spices: [a, b, c, d]}\n", "(allowed: a list, at most 3 of them)"},
-		"section for list":  {"kitchen: {spices: {a: 1}}\n", "kitchen.spices = {…}: is a section, not a list"},
-		"list for text":     {"kitchen: {dish: [a]}\n", "kitchen.dish = [a]: is a list, not a text"},
-		"own tag":           {"kitchen: {dish: !soup a}\n", "is of YAML type !soup, not a text"},
-		"duplicate":         {"kitchen:\n  lid: true\n  lid: true\n", "k.yaml:3: kitchen.lid = true: the key is already in line 2 (allowed: every key once)"},
-		"anchor":            {"kitchen:\n  lid: &a true\n", "k.yaml:2: kitchen.lid: anchors, aliases and merges are not supported"},
-		"alias in list":     {"kitchen:\n  bill: &a 3\n  times: [*a]\n", "k.yaml:3: kitchen.times = [a]: element 1 is a YAML anchor or alias"},
-		"anchored section":  {"kitchen: &k\n  lid: true\n", "kitchen: anchors, aliases and merges are not supported"},
-		"merge":             {"kitchen:\n  <<: {lid: true}\n", "kitchen.<<: anchors, aliases and merges are not supported"},
-		"list as a name":    {"kitchen:\n  ? [a]\n  : 1\n", "kitchen.[a] = 1: unknown key"},
-		"empty":             {"", "k.yaml: the file is empty"},
-		"only comments":     {"# nothing\n", "k.yaml: the file is empty"},
-		"two documents":     {"kitchen: {}\n---\nkitchen: {}\n", "k.yaml:2: a second YAML document begins here (allowed: one document a file)"},
-		"tab":               {"kitchen:\n\tlid: true\n", "k.yaml:2: the line is indented with a tab: YAML wants spaces"},
-		"syntax":            {"kitchen:\n  - a\n  lid: true\n", "not valid YAML: did not find expected '-' indicator"},
-		"unclosed":          {"kitchen: {lid: true\n", "not valid YAML"},
-		"not UTF-8":         {"kitchen:\n  dish: \"\xff\"\n", "k.yaml:2: the file is not UTF-8 text"},
-		"utf-16":            {"\xff\xfek\x00", "k.yaml:1: the file is not UTF-8 text"},
+		"too large": {
+			"kitchen: {bill: 9223372036854775808}\n",
+			"kitchen.bill = 9223372036854775808: is too large a number",
+		},
+		"infinite":     {"kitchen: {times: [.inf]}\n", "element 1 (.inf) is not a finite decimal number"},
+		"not a number": {"kitchen: {salt: .nan}\n", "kitchen.salt = .nan: is not a finite decimal number"},
+		"list of sections": {
+			"kitchen: {times: [{a: 1}]}\n",
+			"kitchen.times = [{…}]: element 1 ({…}) is a section, not a number (allowed: a list, each a number, at least 0)",
+		},
+		"element range": {
+			"kitchen: {times: [1, -1]}\n",
+			"kitchen.times = [1, -1]: is out of range (allowed: a list, each a number, at least 0)",
+		},
+		"array length":     {"kitchen: {size: [1]}\n", "kitchen.size = [1]: is a list of 1 values, not of 2"},
+		"list length":      {"kitchen: {spices: [a, b, c, d]}\n", "(allowed: a list, at most 3 of them)"},
+		"section for list": {"kitchen: {spices: {a: 1}}\n", "kitchen.spices = {…}: is a section, not a list"},
+		"list for text":    {"kitchen: {dish: [a]}\n", "kitchen.dish = [a]: is a list, not a text"},
+		"own tag":          {"kitchen: {dish: !soup a}\n", "is of YAML type !soup, not a text"},
+		"duplicate": {
+			"kitchen:\n  lid: true\n  lid: true\n",
+			"k.yaml:3: kitchen.lid = true: the key is already in line 2 (allowed: every key once)",
+		},
+		"anchor": {
+			"kitchen:\n  lid: &a true\n",
+			"k.yaml:2: kitchen.lid: anchors, aliases and merges are not supported",
+		},
+		"alias in list": {
+			"kitchen:\n  bill: &a 3\n  times: [*a]\n",
+			"k.yaml:3: kitchen.times = [a]: element 1 is a YAML anchor or alias",
+		},
+		"anchored section": {"kitchen: &k\n  lid: true\n", "kitchen: anchors, aliases and merges are not supported"},
+		"merge":            {"kitchen:\n  <<: {lid: true}\n", "kitchen.<<: anchors, aliases and merges are not supported"},
+		"list as a name":   {"kitchen:\n  ? [a]\n  : 1\n", "kitchen.[a] = 1: unknown key"},
+		"empty":            {"", "k.yaml: the file is empty"},
+		"only comments":    {"# nothing\n", "k.yaml: the file is empty"},
+		"two documents": {
+			"kitchen: {}\n---\nkitchen: {}\n",
+			"k.yaml:2: a second YAML document begins here (allowed: one document a file)",
+		},
+		"tab":       {"kitchen:\n\tlid: true\n", "k.yaml:2: the line is indented with a tab: YAML wants spaces"},
+		"syntax":    {"kitchen:\n  - a\n  lid: true\n", "not valid YAML: did not find expected '-' indicator"},
+		"unclosed":  {"kitchen: {lid: true\n", "not valid YAML"},
+		"not UTF-8": {"kitchen:\n  dish: \"\xff\"\n", "k.yaml:2: the file is not UTF-8 text"},
+		"utf-16":    {"\xff\xfek\x00", "k.yaml:1: the file is not UTF-8 text"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := newTree(t, defaultKitchen()).Load(source(test.content))
@@ -166,13 +219,23 @@ func TestProblemsOfFiles(t *testing.T) {
 
 func TestProblemsOfVariablesAndFlags(t *testing.T) {
 	for _, test := range []struct{ variable, path, value, want string }{
-		{variable: "COOK_KITCHEN_GUEST=3", want: "COOK_KITCHEN_GUEST = 3: unknown variable; did you mean COOK_KITCHEN_GUESTS? (allowed: COOK_SECTION_KEY for the key section.key; COOK_BOOK)"},
+		{
+			variable: "COOK_KITCHEN_GUEST=3",
+			want:     "COOK_KITCHEN_GUEST = 3: unknown variable; did you mean COOK_KITCHEN_GUESTS? (allowed: COOK_SECTION_KEY for the key section.key; COOK_BOOK)",
+		},
 		{variable: "COOK_KITCHEN={}", want: "COOK_KITCHEN = {}: unknown variable"},
-		{variable: "COOK_KITCHEN_GUESTS=ten", want: "COOK_KITCHEN_GUESTS: kitchen.guests = ten: is a text, not a whole number"},
+		{
+			variable: "COOK_KITCHEN_GUESTS=ten",
+			want:     "COOK_KITCHEN_GUESTS: kitchen.guests = ten: is a text, not a whole number",
+		},
 		{variable: "COOK_KITCHEN_GUESTS=", want: "COOK_KITCHEN_GUESTS: kitchen.guests: has no value"},
 		{variable: "COOK_KITCHEN_TIMES=[1", want: "COOK_KITCHEN_TIMES: kitchen.times = [1: is not a YAML list"},
 		{path: "kitchen.gests", value: "3", want: "--set: kitchen.gests = 3: unknown key; did you mean kitchen.guests?"},
-		{path: "kitchen.oven", value: "3", want: "--set: kitchen.oven = 3: is a section: set one of its keys (allowed: in kitchen.oven: top_heat, grill)"},
+		{
+			path:  "kitchen.oven",
+			value: "3",
+			want:  "--set: kitchen.oven = 3: is a section: set one of its keys (allowed: in kitchen.oven: top_heat, grill)",
+		},
 		{path: "kitchen.lid.x", value: "3", want: "--set: kitchen.lid.x = 3: unknown key"},
 		{path: "", value: "3", want: "--set = 3: unknown key; did you mean kitchen?"},
 		{path: "kitchen.heat", value: "HIGH", want: "--set: kitchen.heat = HIGH: is unknown; did you mean high?"},

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -115,16 +116,26 @@ func decodeScalar(value *yaml.Node, result reflect.Value) error {
 		}
 	case reflect.Float64:
 		if tag == "!!int" || tag == "!!float" {
-			var parsed float64
-			parsed, err = strconv.ParseFloat(number, 64)
-			if err == nil && !math.IsInf(parsed, 0) && !math.IsNaN(parsed) {
-				result.SetFloat(parsed)
-				return nil
-			}
-			return fmt.Errorf("is not a finite decimal number")
+			return decodeFloat(number, tag, result)
 		}
 	}
 	return fmt.Errorf("is %s, not %s", kindOf(value), describe(result.Type()))
+}
+
+// decodeFloat reads a number. What YAML takes for a whole one is read as such: 0x10 is 16 and 010 is 8 for every key.
+func decodeFloat(number, tag string, result reflect.Value) error {
+	if tag == "!!int" {
+		if whole, err := strconv.ParseInt(number, 0, 64); err == nil {
+			result.SetFloat(float64(whole))
+			return nil
+		}
+	}
+	parsed, err := strconv.ParseFloat(number, 64)
+	if err != nil || math.IsInf(parsed, 0) || math.IsNaN(parsed) {
+		return errors.New("is not a finite decimal number")
+	}
+	result.SetFloat(parsed)
+	return nil
 }
 
 // numberError turns an error of strconv into what the value is not.
@@ -199,23 +210,32 @@ func kindOf(value *yaml.Node) string {
 	}
 }
 
+// longest is the number of characters of a value that messages show.
+const longest = 60
+
 // written shows a value as its author wrote it, on one short line.
 func written(value *yaml.Node) string {
-	const longest = 60
-	switch value.Kind {
-	case yaml.MappingNode:
+	switch {
+	case value.Kind == yaml.MappingNode:
 		return "{…}"
-	case yaml.SequenceNode:
+	case value.Kind == yaml.SequenceNode:
 		parts := make([]string, len(value.Content))
 		for i, element := range value.Content {
 			parts[i] = written(element)
 		}
 		return shorten("["+strings.Join(parts, ", ")+"]", longest)
-	}
-	if value.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 || strings.ContainsFunc(value.Value, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	case value.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
 		return shorten(strconv.Quote(value.Value), longest)
 	}
-	return shorten(value.Value, longest)
+	return shown(value.Value)
+}
+
+// shown is a text as messages show it: short, and in quotes if it could break out of its line or colour the terminal.
+func shown(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) || !utf8.ValidString(text) {
+		text = strconv.Quote(text)
+	}
+	return shorten(text, longest)
 }
 
 func shorten(text string, longest int) string {
