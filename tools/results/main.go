@@ -57,10 +57,11 @@ type suite struct {
 // run makes what is missing and prints the tables of what there is.
 func (s suite) run(chosen *regexp.Regexp) error {
 	var rows []row
-	for _, e := range experiments {
-		if !chosen.MatchString(e.name) {
-			continue
-		}
+	matching := slices.DeleteFunc(slices.Clone(experiments), func(e experiment) bool { return !chosen.MatchString(e.name) })
+	if len(matching) == 0 {
+		return fmt.Errorf("-only %s matches none of %s", chosen, strings.Join(names(experiments), ", "))
+	}
+	for _, e := range matching {
 		for _, seed := range s.seedsOf(e) {
 			measured, err := s.measure(e, seed)
 			if err != nil {
@@ -73,6 +74,14 @@ func (s suite) run(chosen *regexp.Regexp) error {
 		return err
 	}
 	return printTables(os.Stdout, rows)
+}
+
+func names(experiments []experiment) []string {
+	var all []string
+	for _, e := range experiments {
+		all = append(all, e.name)
+	}
+	return all
 }
 
 func (s suite) seedsOf(e experiment) []string {

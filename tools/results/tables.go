@@ -42,6 +42,9 @@ type splitRow struct {
 	Deviation float64 `json:"deviation"`
 }
 
+// batch is the number of pictures that a step of the recipes shows.
+const batch = 64
+
 // readRows reads the evaluation of a run and what training cost.
 func readRows(e experiment, seed, run, report string) ([]row, error) {
 	var measured struct {
@@ -52,13 +55,12 @@ func readRows(e experiment, seed, run, report string) ([]row, error) {
 		return nil, err
 	}
 	var record struct {
-		Pictures, Step int
-		Seconds        float64
+		Step    int
+		Seconds float64
 	}
 	if err := readJSON(filepath.Join(run, "run.json"), &record); err != nil {
 		return nil, err
 	}
-	const batch = 64 // of the recipes
 	for i := range measured.Rows {
 		r := &measured.Rows[i]
 		r.Experiment, r.Seed, r.Pictures, r.Seconds = e.name, seed, record.Step*batch, record.Seconds
