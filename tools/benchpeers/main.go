@@ -12,6 +12,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -43,27 +44,44 @@ func main() {
 	o.models, o.modes, o.precisions = strings.Split(*models, ","), strings.Split(*modes, ","), strings.Split(*precisions, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := compare(ctx, o); err != nil {
+	if err := compare(ctx, os.Stdout, o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// compare measures everything and prints the table.
-func compare(ctx context.Context, o options) error {
-	if o.repetitions < 1 {
+// check reports numbers out of range: a peer would take some of them for something else.
+func (o options) check() error {
+	switch {
+	case o.repetitions < 1:
 		return fmt.Errorf("-repetitions is %d: it must be at least 1", o.repetitions)
+	case o.threads < 1:
+		return fmt.Errorf("-threads is %d: it must be at least 1", o.threads)
+	case !(o.seconds > 0):
+		return fmt.Errorf("-seconds is %v: it must be above 0", o.seconds)
+	}
+	return nil
+}
+
+// compare measures everything and prints the table, each row when it is there.
+func compare(ctx context.Context, w io.Writer, o options) error {
+	if err := o.check(); err != nil {
+		return err
 	}
 	version, err := torchVersion(ctx, o.python)
 	if err != nil {
-		fmt.Printf("skipped: %s has no PyTorch (Debian package python3-torch): %v\n", o.python, err)
-		return nil
+		_, err = fmt.Fprintf(w, "skipped: %s has no PyTorch (Debian package python3-torch): %v\n", o.python, err)
+		return err
 	}
-	fmt.Print(heading(version))
+	if _, err := io.WriteString(w, heading(version)); err != nil {
+		return err
+	}
 	for _, pair := range pairs(o) {
 		if err := pair.measure(ctx, o); err != nil {
 			return err
 		}
-		fmt.Print(pair.line())
+		if _, err := io.WriteString(w, pair.line()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

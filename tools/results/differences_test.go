@@ -8,7 +8,10 @@ import (
 // TestDifferencesArePairedBySeed: a seed that only one side has does not count, and other models stay out.
 func TestDifferencesArePairedBySeed(t *testing.T) {
 	measured := func(experiment, seed string, mean float64) row {
-		return row{Experiment: experiment, Seed: seed, Features: "pretrained", Probe: "knn", Chosen: true, Splits: splitRow{Mean: mean}}
+		return row{
+			Experiment: experiment, Seed: seed, Features: "pretrained", Probe: "knn", Chosen: true,
+			Splits: splitRow{Mean: mean},
+		}
 	}
 	rows := []row{
 		measured("resnet18-rotation", "1", 0.5), measured("resnet18-rotation", "2", 0.6),

@@ -28,8 +28,8 @@ eval)
 	while [ "$1" != --json ]; do shift; done
 	echo '{"rows": [
 		{"features": "pretrained", "layer": 1, "probe": "knn", "accuracy": 0.5, "balanced_accuracy": 0.4, "interval": [0.4, 0.6]},
-		{"features": "pretrained", "layer": 2, "probe": "knn", "accuracy": 0.75, "balanced_accuracy": 0.7, "interval": [0.7, 0.8],
-		 "validation": 0.77, "chosen": true}],
+		{"features": "pretrained", "layer": 2, "probe": "knn", "accuracy": 0.75, "balanced_accuracy": 0.7,
+		 "interval": [0.7, 0.8], "validation": 0.77, "chosen": true}],
 		"splits": [{"features": "pretrained", "probe": "knn", "mean": 0.74, "deviation": 0.01}]}' >"$2" ;;
 esac
 `
@@ -38,7 +38,10 @@ esac
 func newSuite(t *testing.T) (s suite, log func() []string) {
 	t.Helper()
 	folder := t.TempDir()
-	s = suite{pretrain: filepath.Join(folder, "pretrain"), data: "labelled", out: filepath.Join(folder, "runs"), seeds: []string{"1", "2"}}
+	s = suite{
+		pretrain: filepath.Join(folder, "pretrain"), data: "labelled", out: filepath.Join(folder, "runs"),
+		seeds: []string{"1", "2"},
+	}
 	file := filepath.Join(folder, "log")
 	if err := os.WriteFile(s.pretrain, []byte(strings.ReplaceAll(calls, "LOG", file)), 0o700); err != nil {
 		t.Fatal(err)
@@ -196,7 +199,8 @@ func TestExperiments(t *testing.T) {
 		}
 		c := resolved.Config
 		if c.Train.BatchSize != batch || c.Train.Accumulate != 1 {
-			t.Errorf("%s: a step shows %d × %d pictures, and the tables count %d", e.name, c.Train.BatchSize, c.Train.Accumulate, batch)
+			t.Errorf("%s: a step shows %d × %d pictures, and the tables count %d", e.name, c.Train.BatchSize,
+				c.Train.Accumulate, batch)
 		}
 		wanted := 1
 		if strings.HasSuffix(e.name, "-all") {
@@ -219,7 +223,9 @@ func TestExperiments(t *testing.T) {
 func chosen(experiment, seed, features string, layer int, accuracy float64) row {
 	return row{
 		Experiment: experiment, Seed: seed, Features: features, Probe: "linear", Layer: layer, Chosen: true, Accuracy: accuracy,
-		Balanced: accuracy - 0.1, Interval: [2]float64{accuracy - 0.05, accuracy + 0.05}, Splits: splitRow{Mean: accuracy + 0.01},
+		Balanced: accuracy - 0.1, Interval: [2]float64{accuracy - 0.05, accuracy + 0.05}, Splits: splitRow{
+			Mean: accuracy + 0.01,
+		},
 		Pictures: 61360, Seconds: 480,
 	}
 }

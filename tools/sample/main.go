@@ -38,12 +38,12 @@ func main() {
 	if len(os.Args) != 3 {
 		log.Fatal("usage: sample DIR OUT.zip")
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2], photographs); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(dir, out string) error {
+func run(dir, out string, photographs []photograph) error {
 	var archive bytes.Buffer
 	writer := zip.NewWriter(&archive)
 	for number, photograph := range photographs {
@@ -67,8 +67,11 @@ func addPhotograph(writer *zip.Writer, dir string, number int, p photograph) err
 	if err != nil {
 		return err
 	}
-	r := rand.New(rand.NewPCG(uint64(number), 64))
 	tile := min(img.Bounds().Dx(), img.Bounds().Dy()) / 2
+	if tile < side {
+		return fmt.Errorf("the photograph is %v: half of its short side must be %d at least", img.Bounds().Size(), side)
+	}
+	r := rand.New(rand.NewPCG(uint64(number), 64))
 	counts := map[string]int{}
 	for row := range img.Bounds().Dy() / tile {
 		for col := range img.Bounds().Dx() / tile {
@@ -81,20 +84,23 @@ func addPhotograph(writer *zip.Writer, dir string, number int, p photograph) err
 				if deviation(crop) < minDeviation {
 					continue
 				}
-				var encoded bytes.Buffer
-				if err := jpeg.Encode(&encoded, crop, &jpeg.Options{Quality: quality}); err != nil {
+				if err := addCrop(writer, fmt.Sprintf("%s/%s/%03d.jpg", part, p.label, counts[part]), crop); err != nil {
 					return err
 				}
-				name := fmt.Sprintf("%s/%s/%03d.jpg", part, p.label, counts[part])
 				counts[part]++
-				if err := addFile(writer, name, encoded.Bytes()); err != nil {
-					return err
-				}
 			}
 		}
 	}
 	log.Printf("%-12s %3d train, %3d test", p.label, counts["train"], counts["test"])
 	return nil
+}
+
+func addCrop(writer *zip.Writer, name string, crop image.Image) error {
+	var encoded bytes.Buffer
+	if err := jpeg.Encode(&encoded, crop, &jpeg.Options{Quality: quality}); err != nil {
+		return err
+	}
+	return addFile(writer, name, encoded.Bytes())
 }
 
 func load(path string) (image.Image, error) {

@@ -47,14 +47,7 @@ func licenceURL(licence string) string {
 	if licence == "CC0-1.0" {
 		return "https://creativecommons.org/publicdomain/zero/1.0/"
 	}
-	kind, version, _ := cutLast(strings.ToLower(strings.TrimPrefix(licence, "CC-")), "-")
+	at := strings.LastIndex(licence, "-")
+	kind, version := strings.ToLower(strings.TrimPrefix(licence[:at], "CC-")), licence[at+1:]
 	return "https://creativecommons.org/licenses/" + kind + "/" + version + "/"
-}
-
-func cutLast(s, separator string) (before, after string, found bool) {
-	i := strings.LastIndex(s, separator)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(separator):], true
 }

@@ -66,7 +66,29 @@ func read(name string) (*bench.Scaling, error) {
 	if report.Scaling == nil || len(report.Scaling.Axes) == 0 {
 		return nil, fmt.Errorf("%s has no scaling: write it by pretrain bench --scaling --json %s", name, name)
 	}
+	for _, axis := range report.Scaling.Axes {
+		if err := check(axis); err != nil {
+			return nil, fmt.Errorf("%s: %s of %s: %w", name, axis.Name, axis.Model, err)
+		}
+	}
 	return report.Scaling, nil
+}
+
+// check wants what can be drawn: two points at least, and positive numbers, which alone have a place on a logarithmic
+// scale.
+func check(axis bench.Axis) error {
+	if len(axis.Points) < 2 {
+		return fmt.Errorf("%d points were measured, want 2 or more", len(axis.Points))
+	}
+	if !(axis.Time.Factor > 0) {
+		return fmt.Errorf("the law of time has the factor %g: it must be above 0", axis.Time.Factor)
+	}
+	for _, point := range axis.Points {
+		if row := point.Row; min(point.Value, row.StepSeconds, row.FLOPsPerImage, float64(row.Batch), row.PeakFLOPs) <= 0 {
+			return fmt.Errorf("the point at %g has a number that is not above 0", point.Value)
+		}
+	}
+	return nil
 }
 
 // print writes the exponents, and the tasks beside each other.
