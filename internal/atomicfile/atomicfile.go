@@ -108,6 +108,9 @@ func (f *File) Abort() {
 
 func (f *File) checkFree() error {
 	if f.overwrite {
+		if info, err := os.Stat(f.path); err == nil && info.IsDir() {
+			return fmt.Errorf("%s is a folder", f.path) // rename would say so after the work
+		}
 		return nil
 	}
 	if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {

@@ -76,6 +76,17 @@ func TestFailedWriteLeavesEverythingAsItWas(t *testing.T) {
 	}
 }
 
+// TestFolderIsNoFile: a name that Commit could not take is refused before anything is written.
+func TestFolderIsNoFile(t *testing.T) {
+	folder := t.TempDir()
+	for _, overwrite := range []bool{false, true} {
+		if f, err := Create(folder, overwrite); err == nil {
+			f.Abort()
+			t.Errorf("a file named as a folder is begun, overwrite %v", overwrite)
+		}
+	}
+}
+
 func TestCommitRefusesWhatAppearedMeanwhile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	f, err := Create(path, false)

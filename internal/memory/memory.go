@@ -109,13 +109,13 @@ func kibibytes(text, name string) int64 { return field(text, name) << 10 }
 
 // Text writes a number of bytes for people.
 func Text(bytes int64) string {
+	if bytes < 1024 {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 	value, unit := float64(bytes), 0
-	for value >= 1024 && unit < len(units)-1 {
+	for value >= 1023.995 && unit < len(units)-1 { // which two digits would show as 1024.00
 		value, unit = value/1024, unit+1
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d bytes", bytes)
 	}
 	return fmt.Sprintf("%.2f %s", value, units[unit])
 }

@@ -1,10 +1,14 @@
 package memory
 
 import (
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestFree(t *testing.T) {
@@ -75,9 +79,50 @@ func TestThisMachine(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "0 bytes", 1023: "1023 bytes", 1536: "1.50 KiB", 3 << 30: "3.00 GiB", 1 << 62: "4.00 EiB"} {
+	for bytes, want := range map[int64]string{
+		0: "0 bytes", 1023: "1023 bytes", 1536: "1.50 KiB", 3 << 30: "3.00 GiB", 1 << 62: "4.00 EiB",
+	} {
 		if got := Text(bytes); got != want {
 			t.Errorf("Text(%d) is %s, want %s", bytes, got, want)
 		}
 	}
+}
+
+// TestTextRoundsToWhatItShows: two digits behind the point, never 1024 of a unit, and no more than half a digit beside
+// the number.
+func TestTextRoundsToWhatItShows(t *testing.T) {
+	units := map[string]float64{
+		"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "PiB": 1 << 50, "EiB": 1 << 60,
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		power := int64(1) << rapid.IntRange(0, 62).Draw(r, "power")
+		bytes := rapid.OneOf(rapid.Int64Range(0, power), rapid.Int64Range(power-min(power, 10), power)).Draw(r, "bytes")
+		var number float64
+		var unit string
+		if _, err := fmt.Sscan(Text(bytes), &number, &unit); err != nil || units[unit] == 0 {
+			r.Fatalf("%d is shown as %q (%v)", bytes, Text(bytes), err)
+		}
+		if number >= 1024 || math.Abs(number*units[unit]-float64(bytes)) > 0.0051*units[unit] {
+			r.Fatalf("%d is shown as %q", bytes, Text(bytes))
+		}
+	})
+}
+
+// FuzzFree: whatever the system's files hold, a limit is either unknown or positive, and has a source.
+func FuzzFree(f *testing.F) {
+	f.Add("MemAvailable: 8388608 kB\n", "0::/a\n", "4294967296\n", "100\n")
+	f.Add("MemAvailable: 9223372036854775807 kB\n", "4:memory:/x\n", "max\n", "-1\n")
+	f.Add("", "0::/../../a:b\n::\n", "1\n", "x")
+	f.Fuzz(func(t *testing.T, meminfo, groups, most, used string) {
+		root := t.TempDir()
+		for file, content := range map[string]string{
+			"proc/meminfo": meminfo, "proc/self/cgroup": groups, "sys/fs/cgroup/memory.max": most, "sys/fs/cgroup/memory.current": used,
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": most, "sys/fs/cgroup/memory/memory.usage_in_bytes": used,
+		} {
+			write(t, filepath.Join(root, file), content)
+		}
+		if got := free(root); got.Bytes < 0 || (got.Bytes == 0) != (got.Source == "") {
+			t.Errorf("%+v", got)
+		}
+	})
 }
