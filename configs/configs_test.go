@@ -13,7 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+	"pgregory.net/rapid"
 
+	"pretrain/internal/settings"
 	"pretrain/pretext"
 )
 
@@ -47,7 +49,9 @@ func TestEveryKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(Source{Name: "clothing-resnet18", Overrides: []Override{{Flag: "--set", Path: key.Path, Value: strings.Trim(text, `"`)}}}); err != nil && strings.Contains(err.Error(), "--set: ") {
+		again := Override{Flag: "--set", Path: key.Path, Value: strings.Trim(text, `"`)}
+		_, err = Load(Source{Name: "clothing-resnet18", Overrides: []Override{again}})
+		if err != nil && strings.Contains(err.Error(), "--set: ") {
 			t.Errorf("the default does not pass: %v", err)
 		}
 		if key.Doc == "" {
@@ -141,7 +145,9 @@ func compileSchema(t *testing.T) *validator.Schema {
 func TestPrintedRecipesLoadBack(t *testing.T) {
 	schema := compileSchema(t)
 	for _, name := range Recipes() {
-		first := load(t, Source{Name: name, Overrides: []Override{{Flag: "--set", Path: "tasks.rotation.weight", Value: "0"}}})
+		first := load(t, Source{
+			Name: name, Overrides: []Override{{Flag: "--set", Path: "tasks.rotation.weight", Value: "0"}},
+		})
 		text, err := first.YAML()
 		if err != nil {
 			t.Fatal(err)
@@ -223,26 +229,93 @@ func TestProblems(t *testing.T) {
 		text   string // of the file, if the source names none
 		want   []string
 	}{
-		"recipe":             {source: Source{Name: "quikstart"}, want: []string{"quikstart: there is no such file or recipe; did you mean quickstart?", "clothing-resnet18, clothing-vit-tiny, quickstart"}},
+		"recipe": {
+			source: Source{Name: "quikstart"},
+			want: []string{
+				"quikstart: there is no such file or recipe; did you mean quickstart?",
+				"clothing-resnet18, clothing-vit-tiny, quickstart",
+			},
+		},
 		"recipe with suffix": {source: Source{Name: "quickstart.conf"}, want: []string{"did you mean quickstart?"}},
 		"folder":             {source: Source{Name: folder}, want: []string{"is not a configuration file: is a directory"}},
 		"too big":            {source: Source{Name: binary}, want: []string{"has more than 1048576 bytes"}},
-		"neighbouring file":  {source: Source{Name: filepath.Join(folder, "bigg.yaml")}, want: []string{"did you mean " + binary}},
-		"no task":            {text: "train: {epochs: 1}", want: []string{"tasks: there is nothing to learn", "tasks.rotation"}},
-		"all tasks off":      {text: "tasks: {rotation: {weight: 0}}", want: []string{"tasks: there is nothing to learn"}},
-		"negative weight":    {text: "tasks: {rotation: {weight: -1}}", want: []string{"tasks.rotation.weight = -1: is out of range (allowed: a number, at least 0)"}},
-		"share of nothing":   {text: "tasks: {rotation: {share: 0}}", want: []string{"tasks.rotation.share = 0: is out of range"}},
-		"share above 1":      {text: "tasks: {rotation: {share: 1.5}}", want: []string{"tasks.rotation.share = 1.5: is out of range"}},
-		"architecture":       {text: rotation + "backbone: {name: resnet81}", want: []string{"run.yaml:2: backbone.name = resnet81: is unknown; did you mean resnet18?", "resnet50"}},
-		"family not chosen":  {text: rotation + "backbone: {name: resnet18, vit: {patch: eight, pach: 8}}", want: []string{"backbone.vit.patch = eight: is a text", "backbone.vit.pach = 8: unknown key; did you mean backbone.vit.patch?"}},
-		"combination":        {text: rotation + "data:\n  size: 64\n  cache_side: 32\n", want: []string{"run.yaml:4: data.cache_side is 32: must be"}},
-		"patch and size":     {text: rotation + "data: {size: 64}\nbackbone: {name: vit_tiny, vit: {patch: 5}}", want: []string{"run.yaml:2: data.size is 64", "backbone.vit.patch (5)"}},
-		"two checks":         {text: "data: {cache_side: 10}\ntrain: {schedule: {milestones: [0.5, 0.2]}}\neval: {every_epochs: 1}", want: []string{"run.yaml:1: data.cache_side is 10", "run.yaml:2: train.schedule.milestones is [0.5 0.2]: must ascend", "eval.train is empty, but eval.every_epochs is 1", "tasks: there is nothing to learn"}},
-		"empty data.path":    {source: Source{Pictures: Required}, text: rotation, want: []string{"data.path is empty: name the folder of pictures with --data DIR"}},
-		"missing pictures":   {source: Source{Pictures: IfNamed}, text: rotation + "data: {path: " + folder + "/picturs}", want: []string{"run.yaml:2: data.path = " + folder + "/picturs: no such file or directory", "did you mean " + folder + "/pictures?"}},
-		"missing labelled":   {source: Source{Pictures: IfNamed}, text: rotation + "eval: {every_epochs: 1, train: /no/a, test: /no/b}", want: []string{"eval.train = /no/a: no such", "eval.test = /no/b: no such"}},
-		"variable":           {source: Source{Environment: []string{"PRETRAIN_DATA_CACHEMIB=1"}}, text: rotation, want: []string{"PRETRAIN_DATA_CACHEMIB = 1: unknown variable; did you mean PRETRAIN_DATA_CACHE_MIB?", "PRETRAIN_KERNELS"}},
-		"metrics":            {text: rotation + "metrics: {address: nowhere}", want: []string{"run.yaml:2: metrics.address"}},
+		"neighbouring file": {
+			source: Source{Name: filepath.Join(folder, "bigg.yaml")},
+			want:   []string{"did you mean " + binary},
+		},
+		"no task": {
+			text: "train: {epochs: 1}",
+			want: []string{"tasks: there is nothing to learn", "tasks.rotation"},
+		},
+		"all tasks off": {text: "tasks: {rotation: {weight: 0}}", want: []string{"tasks: there is nothing to learn"}},
+		"negative weight": {
+			text: "tasks: {rotation: {weight: -1}}",
+			want: []string{"tasks.rotation.weight = -1: is out of range (allowed: a number, at least 0)"},
+		},
+		"share of nothing": {
+			text: "tasks: {rotation: {share: 0}}",
+			want: []string{"tasks.rotation.share = 0: is out of range"},
+		},
+		"share above 1": {
+			text: "tasks: {rotation: {share: 1.5}}",
+			want: []string{"tasks.rotation.share = 1.5: is out of range"},
+		},
+		"architecture": {
+			text: rotation + "backbone: {name: resnet81}",
+			want: []string{"run.yaml:2: backbone.name = resnet81: is unknown; did you mean resnet18?", "resnet50"},
+		},
+		"family not chosen": {
+			text: rotation + "backbone: {name: resnet18, vit: {patch: eight, pach: 8}}",
+			want: []string{
+				"backbone.vit.patch = eight: is a text",
+				"backbone.vit.pach = 8: unknown key; did you mean backbone.vit.patch?",
+			},
+		},
+		"combination": {
+			text: rotation + "data:\n  size: 64\n  cache_side: 32\n",
+			want: []string{"run.yaml:4: data.cache_side is 32: must be"},
+		},
+		"patch and size": {
+			text: rotation + "data: {size: 64}\nbackbone: {name: vit_tiny, vit: {patch: 5}}",
+			want: []string{"run.yaml:2: data.size is 64", "backbone.vit.patch (5)"},
+		},
+		"two checks": {
+			text: "data: {cache_side: 10}\ntrain: {schedule: {milestones: [0.5, 0.2]}}\neval: {every_epochs: 1}",
+			want: []string{
+				"run.yaml:1: data.cache_side is 10", "run.yaml:2: train.schedule.milestones is [0.5 0.2]: must ascend",
+				"eval.train is empty, but eval.every_epochs is 1", "tasks: there is nothing to learn",
+			},
+		},
+		"empty data.path": {
+			source: Source{Pictures: Required},
+			text:   rotation,
+			want:   []string{"data.path is empty: name the folder of pictures with --data DIR"},
+		},
+		"missing pictures": {
+			source: Source{Pictures: IfNamed},
+			text:   rotation + "data: {path: " + folder + "/picturs}",
+			want: []string{
+				"run.yaml:2: data.path = " + folder + "/picturs: no such file or directory",
+				"did you mean " + folder + "/pictures?",
+			},
+		},
+		"missing labelled": {
+			source: Source{Pictures: IfNamed},
+			text:   rotation + "eval: {every_epochs: 1, train: /no/a, test: /no/b}",
+			want:   []string{"eval.train = /no/a: no such", "eval.test = /no/b: no such"},
+		},
+		"variable": {
+			source: Source{Environment: []string{"PRETRAIN_DATA_CACHEMIB=1"}},
+			text:   rotation,
+			want: []string{
+				"PRETRAIN_DATA_CACHEMIB = 1: unknown variable; did you mean PRETRAIN_DATA_CACHE_MIB?",
+				"PRETRAIN_KERNELS",
+			},
+		},
+		"metrics": {
+			text: rotation + "metrics: {address: nowhere}",
+			want: []string{"run.yaml:2: metrics.address"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.source.Name == "" {
@@ -328,4 +401,173 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%v\n%s", err, text)
 		}
 	})
+}
+
+// anything draws a value that some key takes and others do not.
+func anything() *rapid.Generator[any] {
+	return rapid.OneOf(
+		rapid.SampledFrom([]any{
+			nil, true, -1, 0, 1, 2, 8, 64, 1024, 0.5, -0.25, 1.5, "", "auto", "x", "resnet18", "adamw", "fp32", "info",
+		}),
+		rapid.SliceOfN(rapid.SampledFrom([]any{0, 0.5, 1, "a"}), 0, 3).AsAny(),
+		rapid.Just[any](map[string]any{"weight": 1}),
+	)
+}
+
+// nest puts a value at a dotted path of a document.
+func nest(document map[string]any, path string, value any) {
+	section, rest, deeper := strings.Cut(path, ".")
+	if !deeper {
+		document[section] = value
+		return
+	}
+	inner, ok := document[section].(map[string]any)
+	if !ok {
+		inner = map[string]any{}
+		document[section] = inner
+	}
+	nest(inner, rest, value)
+}
+
+// TestSchemaAgreesWithTheLoader on every key: an editor with the schema and the program find the same files wrong. What
+// only combinations show, no schema can say.
+func TestSchemaAgreesWithTheLoader(t *testing.T) {
+	schema := compileSchema(t)
+	tree, err := Default().tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, key := range tree.Keys() {
+		paths = append(paths, key.Path, key.Path+"x", key.Path) // now and then one that is none
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		document := map[string]any{}
+		for path, value := range rapid.MapOfN(rapid.SampledFrom(paths), anything(), 1, 2).Draw(r, "values") {
+			nest(document, path, value)
+		}
+		content, err := yaml.Marshal(document)
+		if err != nil {
+			r.Fatal(err)
+		}
+		var read any
+		if err := yaml.Unmarshal(content, &read); err != nil {
+			r.Fatal(err)
+		}
+		fresh, err := Default().tree()
+		if err != nil {
+			r.Fatal(err)
+		}
+		bySchema := schema.Validate(read)
+		byLoader := fresh.Load(settings.Source{File: "run.yaml", Content: content})
+		if (bySchema == nil) != (byLoader == nil) {
+			r.Fatalf("%s\nschema: %v\nloader: %v", content, bySchema, byLoader)
+		}
+	})
+}
+
+// TestSlipsOfEveryKey: whichever key is misspelt by one letter, in a file, a variable or a flag, the key is suggested.
+func TestSlipsOfEveryKey(t *testing.T) {
+	tree, err := Default().tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range tree.Keys() {
+		slip := key.Path + "z"
+		document := map[string]any{}
+		nest(document, slip, 1)
+		content, err := yaml.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		variable := strings.ToUpper(strings.ReplaceAll(slip, ".", "_"))
+		for want, source := range map[string]settings.Source{
+			": " + slip + " = 1: unknown key; did you mean " + key.Path + "?": {File: "run.yaml", Content: content},
+			"--set: " + slip + " = 1: unknown key; did you mean " + key.Path + "?": {
+				Overrides: []Override{{Flag: "--set", Path: slip, Value: "1"}},
+			},
+			"unknown variable; did you mean " + key.Variable(Prefix) + "?": {
+				Prefix: Prefix, Environment: []string{Prefix + variable + "=1"},
+			},
+		} {
+			fresh, err := Default().tree()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := fresh.Load(source); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+	}
+}
+
+// TestRecipesByNameAndFile: a bare name is the recipe even if a file is called so, a path is always the file.
+func TestRecipesByNameAndFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("quickstart", []byte("tasks: {rotation: {}}\ntrain: {epochs: 77}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, epochs := range map[string]bool{"quickstart": false, "./quickstart": true} {
+		resolved := load(t, Source{Name: name})
+		if got := resolved.Config.Train.Epochs == 77; got != epochs {
+			t.Errorf("%s: epochs are %d from %s", name, resolved.Config.Train.Epochs, resolved.Origin("train.epochs"))
+		}
+	}
+	if _, err := Recipe("nowhere"); err == nil {
+		t.Error("a recipe that is none was read")
+	}
+}
+
+// TestUnreadableFiles: the reason is told without the name twice, and names lead to what is near: files that end as
+// configurations do, and recipes.
+func TestUnreadableFiles(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"factory.yaml", "[odd].yaml", "notes.txt"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("tasks: {rotation: {}}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{
+		filepath.Join(folder, "factroy.yaml"):               "did you mean " + filepath.Join(folder, "factory.yaml") + "?",
+		filepath.Join(folder, "factory.yml"):                "did you mean " + filepath.Join(folder, "factory.yaml") + "?",
+		filepath.Join(folder, "note.txt"):                   "did you mean quickstart?",
+		filepath.Join(folder, "[od].yaml"):                  "did you mean " + filepath.Join(folder, "[odd].yaml") + "?",
+		filepath.Join(folder, "clothing-resnet.yaml"):       "did you mean clothing-resnet18?",
+		filepath.Join(folder, "factory.yaml", "inner.yaml"): "is not a configuration file: not a directory",
+		"nul\x00.yaml": "invalid argument",
+	} {
+		_, err := Load(Source{Name: name})
+		var found *Error
+		if !errors.As(err, &found) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "quickstart") {
+			t.Errorf("%q: got %v, want %s", name, err, want)
+		} else if strings.Count(err.Error(), name) != 1 {
+			t.Errorf("%q is there more than once: %v", name, err)
+		}
+	}
+}
+
+// TestPicturesThatAreAskedFor: Load looks whether a folder is there and leaves its content to training.
+func TestPicturesThatAreAskedFor(t *testing.T) {
+	folder, nowhere := t.TempDir(), filepath.Join(t.TempDir(), "nowhere")
+	for _, test := range []struct {
+		path     string
+		pictures Pictures
+		good     bool
+	}{
+		{"", Unchecked, true}, {"", IfNamed, true}, {"", Required, false},
+		{folder, Unchecked, true}, {folder, IfNamed, true}, {folder, Required, true},
+		{nowhere, Unchecked, true}, {nowhere, IfNamed, false}, {nowhere, Required, false},
+	} {
+		_, err := Load(Source{
+			Name: "quickstart", Pictures: test.pictures, Overrides: []Override{
+				{Flag: "--data", Path: "data.path", Value: test.path},
+			},
+		})
+		if (err == nil) != test.good {
+			t.Errorf("%+v: %v", test, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "data.path") {
+			t.Errorf("the key is not in %v", err)
+		}
+	}
 }

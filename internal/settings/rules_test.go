@@ -105,7 +105,9 @@ func TestRulesOfElements(t *testing.T) {
 // TestRulesThatUsersCannotBeToldAreRefused, in elements of lists too: a check that is silent in the help and the schema
 // would make the three disagree.
 func TestRulesThatUsersCannotBeToldAreRefused(t *testing.T) {
-	for _, tag := range []string{"required", "email", "gtfield=Other", "gte=", "gte=x", "dive,alpha", "max=2,dive,gte=many"} {
+	for _, tag := range []string{
+		"required", "email", "gtfield=Other", "gte=", "gte=x", "dive,alpha", "max=2,dive,gte=many",
+	} {
 		if _, err := parseRules(tag); err == nil {
 			t.Errorf("the rule %q is accepted", tag)
 		}

@@ -221,7 +221,8 @@ func TestProblemsOfVariablesAndFlags(t *testing.T) {
 	for _, test := range []struct{ variable, path, value, want string }{
 		{
 			variable: "COOK_KITCHEN_GUEST=3",
-			want:     "COOK_KITCHEN_GUEST = 3: unknown variable; did you mean COOK_KITCHEN_GUESTS? (allowed: COOK_SECTION_KEY for the key section.key; COOK_BOOK)",
+			want: "COOK_KITCHEN_GUEST = 3: unknown variable; did you mean COOK_KITCHEN_GUESTS? " +
+				"(allowed: COOK_SECTION_KEY for the key section.key; COOK_BOOK)",
 		},
 		{variable: "COOK_KITCHEN={}", want: "COOK_KITCHEN = {}: unknown variable"},
 		{
