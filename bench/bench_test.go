@@ -93,20 +93,41 @@ func TestBadOptions(t *testing.T) {
 		change func(*Options)
 		want   []string
 	}{
-		"model":               {func(o *Options) { o.Models = []string{"vit_t4", "resnet50"} }, []string{`--models: model "vit_t4": there are vit_t4_32, `, `did you mean "vit_t4_32"?`}},
-		"mode":                {func(o *Options) { o.Modes = []string{"feature"} }, []string{`--modes: mode "feature": there are train, features; did you mean "features"?`}},
-		"precision":           {func(o *Options) { o.Precisions = []string{"fp16"} }, []string{`--precisions: precision "fp16": there are fp32, bf16; did you mean`}},
-		"features of pretext": {func(o *Options) { o.Models, o.Modes = []string{"pretext"}, []string{"features"} }, []string{"--modes", "backbone"}},
-		"batch":               {func(o *Options) { o.Batch = -1 }, []string{"--batch is -1", "1 to 1073741824"}},
-		"overflow":            {func(o *Options) { o.Batch = math.MaxInt }, []string{"--batch is 9223372036854775807", "1 to 1073741824"}},
-		"seconds":             {func(o *Options) { o.Seconds = 0 }, []string{"--seconds is 0", "above 0"}},
-		"no time":             {func(o *Options) { o.Seconds = math.NaN() }, []string{"--seconds is NaN"}},
-		"threads":             {func(o *Options) { o.Threads = -2 }, []string{"--threads is -2"}},
-		"kernels":             {func(o *Options) { o.Kernels = "avx1024" }, []string{`unknown family "avx1024"`}},
-		"several":             {func(o *Options) { o.Models, o.Threads = []string{"x"}, -1 }, []string{"--models", "--threads"}},
+		"model": {
+			func(o *Options) { o.Models = []string{"vit_t4", "resnet50"} },
+			[]string{`--models: model "vit_t4": there are vit_t4_32, `, `did you mean "vit_t4_32"?`},
+		},
+		"mode": {
+			func(o *Options) { o.Modes = []string{"feature"} },
+			[]string{`--modes: mode "feature": there are train, features; did you mean "features"?`},
+		},
+		"precision": {
+			func(o *Options) { o.Precisions = []string{"fp16"} },
+			[]string{`--precisions: precision "fp16": there are fp32, bf16; did you mean`},
+		},
+		"features of pretext": {
+			func(o *Options) { o.Models, o.Modes = []string{"pretext"}, []string{"features"} },
+			[]string{"--modes", "backbone"},
+		},
+		"batch": {func(o *Options) { o.Batch = -1 }, []string{"--batch is -1", "1 to 1073741824"}},
+		"overflow": {
+			func(o *Options) { o.Batch = math.MaxInt },
+			[]string{"--batch is 9223372036854775807", "1 to 1073741824"},
+		},
+		"seconds": {func(o *Options) { o.Seconds = 0 }, []string{"--seconds is 0", "above 0"}},
+		"no time": {func(o *Options) { o.Seconds = math.NaN() }, []string{"--seconds is NaN"}},
+		"threads": {func(o *Options) { o.Threads = -2 }, []string{"--threads is -2"}},
+		"kernels": {func(o *Options) { o.Kernels = "avx1024" }, []string{`unknown family "avx1024"`}},
+		"several": {
+			func(o *Options) { o.Models, o.Threads = []string{"x"}, -1 },
+			[]string{"--models", "--threads"},
+		},
 		"memory": {
 			func(o *Options) { o.Models, o.Batch, o.MemoryLimit = []string{"vit_t4_32"}, 1000, 1<<30 },
-			[]string{"--batch (vit_t4_32, train, fp32) is 1000", "1073741824 bytes (1.00 GiB, the given limit) are free", "lower it to at most"},
+			[]string{
+				"--batch (vit_t4_32, train, fp32) is 1000", "1073741824 bytes (1.00 GiB, the given limit) are free",
+				"lower it to at most",
+			},
 		},
 		"largest batch": {
 			func(o *Options) { o.Batch = largestBatch },
@@ -146,11 +167,15 @@ func TestMeasure(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if row.Model != "vit_t4_32" || row.Mode != mode || row.Precision != spec.Precision || row.Batch != 4 || row.Threads != 2 || row.Kernels == "" || row.Variant.Width != 32 {
+			asked := row.Model == "vit_t4_32" && row.Mode == mode && row.Precision == spec.Precision && row.Variant.Width == 32
+			if !asked || row.Batch != 4 || row.Threads != 2 || row.Kernels == "" {
 				t.Errorf("the row does not say what was measured: %+v", row)
 			}
-			if !(row.ImagesPerSecond > 0) || !(row.ShareOfPeak > 0) || row.ShareOfPeak > 1 || row.Steps < leastSteps || row.PeakRSSBytes < row.ArenaBytes || row.ArenaBytes <= 0 {
-				t.Errorf("impossible measurements: %+v", row)
+			if !(row.ImagesPerSecond > 0) || !(row.ShareOfPeak > 0) || row.ShareOfPeak > 1 || row.Steps < leastSteps {
+				t.Errorf("impossible speed: %+v", row)
+			}
+			if row.PeakRSSBytes < row.ArenaBytes || row.ArenaBytes <= 0 {
+				t.Errorf("impossible memory: %+v", row)
 			}
 			if got := row.ImagesPerSecond * row.StepSeconds; math.Abs(got-4) > 1e-9 {
 				t.Errorf("speed and time of a step make %v pictures, want 4", got)
@@ -208,7 +233,8 @@ func TestPredictionsOfRows(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, want := predicted.memory.Arena, int64(step.ArenaBytes()); got != want {
-				t.Errorf("%s, %s, %s: predicted an arena of %d bytes, it has %d", model.Name, spec.Mode, spec.Precision, got, want)
+				t.Errorf("%s, %s, %s: predicted an arena of %d bytes, it has %d", model.Name, spec.Mode, spec.Precision,
+					got, want)
 			}
 			if predicted.flops != step.FLOPs() {
 				t.Errorf("%s, %s, %s: predicted %g FLOPs, the step has %g", model.Name, spec.Mode, spec.Precision, predicted.flops, step.FLOPs())
@@ -265,15 +291,6 @@ func TestSpecSurvivesItsJourney(t *testing.T) {
 	}
 	if diff := cmp.Diff(spec, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestApartReportsWhatTheProcessSays(t *testing.T) {
-	if _, err := Apart("/bin/false")(t.Context(), small(Train)); err == nil || !strings.Contains(err.Error(), "vit_t4_32, train, fp32 with a batch of 4") {
-		t.Errorf("the error is %v", err)
-	}
-	if _, err := Apart("/bin/true")(t.Context(), small(Train)); err == nil || !strings.Contains(err.Error(), "wrote no row") {
-		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -22,14 +22,19 @@ func processorTimes() (all, own float64) {
 	return busySeconds(), seconds(usage.Utime) + seconds(usage.Stime)
 }
 
-// busySeconds adds up user, nice, system, irq, softirq and steal of the first line of /proc/stat; idle and iowait,
-// fields 3 and 4, are left out, and so is what guests took, which user has already.
+// busySeconds is 0 if the system does not tell.
 func busySeconds() float64 {
 	content, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0
 	}
-	line, _, _ := strings.Cut(string(content), "\n")
+	return busyIn(string(content))
+}
+
+// busyIn adds up user, nice, system, irq, softirq and steal of the first line of /proc/stat; idle and iowait, fields 3
+// and 4, are left out, and so is what guests took, which user has already.
+func busyIn(content string) float64 {
+	line, _, _ := strings.Cut(content, "\n")
 	sum := 0.0
 	for i, field := range strings.Fields(line) {
 		ticks, err := strconv.ParseFloat(field, 64)

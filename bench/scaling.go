@@ -2,7 +2,10 @@ package bench
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"pretrain/nn"
 	"pretrain/train"
@@ -99,18 +102,16 @@ func taskNames() []string {
 }
 
 // scalingBase is what all steps of Scale have in common. Of the options it takes Seconds, Threads, Kernels, MemoryLimit
-// and the first of Precisions.
+// and Precisions, which may name one.
 func (o Options) scalingBase() (Spec, error) {
-	precision := nn.Float32
-	if len(o.Precisions) > 0 {
-		precision = nn.Precision(o.Precisions[0])
-	}
-	if err := o.check(); err != nil {
+	precisions := orAll(o.Precisions, []string{string(nn.Float32)})
+	if err := errors.Join(o.check(), known("--precisions", "precision", precisions, PrecisionNames())); err != nil {
 		return Spec{}, train.Usage(err)
 	}
-	if err := known("--precisions", "precision", []string{string(precision)}, PrecisionNames()); err != nil {
-		return Spec{}, train.Usage(err)
+	if len(precisions) > 1 {
+		return Spec{}, train.Usage(fmt.Errorf("--precisions is %s: growth is measured in one", strings.Join(precisions, ",")))
 	}
+	precision := nn.Precision(precisions[0])
 	return Spec{Precision: precision, Threads: o.Threads, Seconds: o.Seconds, Kernels: o.Kernels}, nil
 }
 

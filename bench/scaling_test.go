@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
+	"pretrain/internal/kernel"
 	"pretrain/train"
 )
 
@@ -96,5 +100,62 @@ func TestVariants(t *testing.T) {
 	}
 	if got, want := (Variant{Side: 8, Tasks: []string{"a", "b"}}).String(), "side=8 tasks=a+b"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestFitFindsTheLaw: whatever the law and the numbers it is measured at, the fit is that law; noise lowers the share that
+// it explains.
+func TestFitFindsTheLaw(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		exponent, factor := rapid.Float64Range(-3, 3).Draw(r, "exponent"), rapid.Float64Range(1e-6, 1e6).Draw(r, "factor")
+		x := rapid.SliceOfNDistinct(rapid.Float64Range(1, 1000), 2, 6, math.Floor).Draw(r, "x")
+		y := make([]float64, len(x))
+		for i := range x {
+			y[i] = factor * math.Pow(x[i], exponent)
+		}
+		if slices.Max(x)/slices.Min(x) < 1.01 {
+			return // too near for any law
+		}
+		fit := fitPower(x, y)
+		if math.Abs(fit.Exponent-exponent) > 1e-6 || math.Abs(fit.Factor/factor-1) > 1e-5 {
+			r.Fatalf("fitted %+v to %g·x^%g", fit, factor, exponent)
+		}
+	})
+	noisy := fitPower([]float64{1, 2, 4, 8}, []float64{1, 3, 2, 8})
+	if noisy.R2 < 0.5 || noisy.R2 > 0.95 {
+		t.Errorf("the law explains %v of the variance", noisy.R2)
+	}
+}
+
+// TestScalePassesOnTheOptions: every step is measured in the precision, with the threads and for the seconds that are
+// asked for; the axes differ in one number each.
+func TestScalePassesOnTheOptions(t *testing.T) {
+	o := Options{Seconds: 3, Threads: 2, Kernels: kernel.Portable, Precisions: []string{"bf16"}, MemoryLimit: 1 << 40}
+	var specs []Spec
+	measure := func(ctx context.Context, spec Spec) (Row, error) {
+		specs = append(specs, spec)
+		return counted(ctx, spec)
+	}
+	report, err := Scale(t.Context(), o, measure, func(Row) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range specs {
+		if spec.Seconds != 3 || spec.Threads != 2 || spec.Kernels != kernel.Portable || spec.Precision != "bf16" || spec.Mode != Train {
+			t.Errorf("%+v", spec)
+		}
+	}
+	for _, axis := range report.Scaling.Axes {
+		var values []float64
+		for _, point := range axis.Points {
+			values = append(values, point.Value)
+		}
+		if !slices.IsSorted(values) || values[len(values)-1] < 4*values[0] {
+			t.Errorf("%s of %s was measured at %v, want growth by a factor of 4 at least", axis.Name, axis.Model, values)
+		}
+	}
+	o.Precisions = []string{"fp32", "bf16"}
+	if _, err := Scale(t.Context(), o, measure, nil); err == nil || !strings.Contains(err.Error(), "fp32,bf16") {
+		t.Errorf("the error is %v, want both precisions in it", err)
 	}
 }

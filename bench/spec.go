@@ -3,7 +3,6 @@ package bench
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"pretrain/eval"
@@ -59,7 +58,9 @@ const largestBatch = 1 << 30
 // its backbone, which another row measures: that row is left out.
 func (o Options) Specs() ([]Spec, error) {
 	models, modes, precisions := orAll(o.Models, ModelNames()), orAll(o.Modes, ModeNames()), orAll(o.Precisions, PrecisionNames())
-	if err := errors.Join(o.check(), known("--models", "model", models, ModelNames()), known("--modes", "mode", modes, ModeNames()), known("--precisions", "precision", precisions, PrecisionNames())); err != nil {
+	err := errors.Join(o.check(), known("--models", "model", models, ModelNames()), known("--modes", "mode", modes, ModeNames()),
+		known("--precisions", "precision", precisions, PrecisionNames()))
+	if err != nil {
 		return nil, train.Usage(err)
 	}
 	var specs []Spec
@@ -109,9 +110,7 @@ func (o Options) check() error {
 	if o.Batch < 0 || o.Batch > largestBatch {
 		problems = append(problems, fmt.Errorf("--batch is %d: it must be 1 to %d, or 0 for each model's own", o.Batch, largestBatch))
 	}
-	if !(o.Seconds > 0) || math.IsInf(o.Seconds, 1) {
-		problems = append(problems, fmt.Errorf("--seconds is %v: it must be above 0", o.Seconds))
-	}
+	problems = append(problems, CheckSeconds(o.Seconds))
 	if o.Threads < 0 {
 		problems = append(problems, fmt.Errorf("--threads is %d: it must be 1 or more, or 0 for all cores", o.Threads))
 	}
@@ -121,6 +120,17 @@ func (o Options) check() error {
 		engine.Close()
 	}
 	return errors.Join(problems...)
+}
+
+// longest is the time in seconds that measuring one thing may take.
+const longest = 24 * 60 * 60
+
+// CheckSeconds reports a time that cannot be measured for.
+func CheckSeconds(seconds float64) error {
+	if seconds > 0 && seconds <= longest {
+		return nil
+	}
+	return fmt.Errorf("--seconds is %v: it must be above 0 and at most %d, a day", seconds, longest)
 }
 
 // known reports the names that do not exist.
@@ -193,6 +203,9 @@ func (s Spec) model() (Model, error) {
 	model, err := Find(s.Model)
 	if err != nil {
 		return model, err
+	}
+	if !slices.Contains(ModeNames(), string(s.Mode)) {
+		return model, unknown("mode", string(s.Mode), ModeNames())
 	}
 	model.Recompute = s.Recompute
 	return model.with(s.Variant)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"pretrain/bench"
-	"pretrain/internal/atomicfile"
 	"pretrain/internal/memory"
 	"pretrain/run"
 	"pretrain/train"
@@ -56,6 +54,12 @@ Models: ` + modelList() + `.`,
 			return p.bench(command, f)
 		}),
 	}
+	f.register(command)
+	return command
+}
+
+// register adds the flags to the command.
+func (f *benchFlags) register(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringSliceVar(&f.options.Models, "models", nil, "models to measure, for instance --models vit_t4_32,resnet50 (default all)")
 	flags.StringSliceVar(&f.options.Modes, "modes", nil, "train, features or both, for instance --modes train (default both)")
@@ -75,7 +79,6 @@ Models: ` + modelList() + `.`,
 	complete(command, "models", bench.ModelNames()...)
 	complete(command, "modes", bench.ModeNames()...)
 	complete(command, "precisions", bench.PrecisionNames()...)
-	return command
 }
 
 // modelList names the standard models with what they are.
@@ -102,55 +105,57 @@ func (p program) benchRow(command *cobra.Command, text string) error {
 
 // bench measures every row apart, and shows each when it is there.
 func (p program) bench(command *cobra.Command, f benchFlags) error {
-	self, err := os.Executable()
+	measure, err := f.measurement(command)
 	if err != nil {
 		return err
 	}
-	out := p.stdout
-	if f.report == "-" {
-		out = p.stderr
-	}
-	table := benchTable{out: out}
-	var report bench.Report
-	if f.scaling {
-		if len(f.options.Models)+len(f.options.Modes)+f.options.Batch > 0 {
-			return train.Usage(errors.New("--scaling has models, modes and batches of its own: leave out --models, --modes and --batch"))
-		}
-		report, err = bench.Scale(command.Context(), f.options, bench.Apart(self), table.row)
-	} else {
-		var specs []bench.Spec
-		if specs, err = f.options.Specs(); err != nil {
-			return err
-		}
-		report, err = bench.Rows(command.Context(), specs, bench.Apart(self), table.row)
-	}
+	report, err := p.openReport(f.report)
 	if err != nil {
 		return err
 	}
-	if err := printScaling(out, report.Scaling); err != nil {
+	defer report.close()
+	table := benchTable{out: report.table}
+	measured, err := measure(table.row)
+	if err != nil {
 		return err
 	}
-	return p.writeBench(report, f.report)
+	if err := printScaling(report.table, measured.Scaling); err != nil {
+		return err
+	}
+	return report.finish(measured)
 }
 
-// writeBench writes the report as JSON, if it is asked for.
-func (p program) writeBench(report any, path string) error {
-	write := func(w io.Writer) error {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+// measurement is what the flags ask for, checked and ready to begin.
+func (f benchFlags) measurement(command *cobra.Command) (func(show func(bench.Row) error) (bench.Report, error), error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
-	switch path {
-	case "":
+	measure := bench.Apart(self)
+	if f.scaling {
+		err := leaveOut(command, "scaling", "has models, modes and batches of its own", "models", "modes", "batch", "profile", "recompute")
+		return func(show func(bench.Row) error) (bench.Report, error) {
+			return bench.Scale(command.Context(), f.options, measure, show)
+		}, err
+	}
+	specs, err := f.options.Specs()
+	return func(show func(bench.Row) error) (bench.Report, error) {
+		return bench.Rows(command.Context(), specs, measure, show)
+	}, err
+}
+
+// leaveOut refuses flags that a mode of a command would ignore.
+func leaveOut(command *cobra.Command, mode, reason string, names ...string) error {
+	var given []string
+	for _, name := range names {
+		if command.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if given == nil {
 		return nil
-	case "-":
-		return write(p.stdout)
 	}
-	if err := atomicfile.Write(path, true, write); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(p.stdout, "\nwritten to %s\n", path)
-	return err
+	return train.Usage(fmt.Errorf("--%s %s: leave out %s", mode, reason, strings.Join(given, " and ")))
 }
 
 // benchTable prints rows as they come.

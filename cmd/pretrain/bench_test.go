@@ -18,11 +18,15 @@ const rowVariable = "TEST_CHILD_IS_THE_PROGRAM"
 func TestBench(t *testing.T) {
 	t.Setenv(rowVariable, "1")
 	file := filepath.Join(t.TempDir(), "bench.json")
-	code, stdout, stderr := call(nil, "bench", "--models", "vit_t16_96", "--batch", "1", "--seconds", "0.01", "--threads", "1", "--precisions", "fp32", "--profile", "--json", file)
+	code, stdout, stderr := call(nil, "bench", "--models", "vit_t16_96", "--batch", "1", "--seconds", "0.01", "--threads",
+		"1", "--precisions", "fp32", "--profile", "--json", file)
 	if code != exitSuccess {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	for _, want := range []string{"MODEL", "OF PEAK", "vit_t16_96   train     fp32       1", "vit_t16_96   features  fp32       1", "OPERATION", "LinearBackwardWeights", "written to " + file} {
+	for _, want := range []string{
+		"MODEL", "OF PEAK", "vit_t16_96   train     fp32       1", "vit_t16_96   features  fp32       1", "OPERATION",
+		"LinearBackwardWeights", "written to " + file,
+	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in\n%s", want, stdout)
 		}
@@ -72,9 +76,11 @@ func checkBenchFile(t *testing.T, file string) {
 
 func TestBenchWritesToStandardOutput(t *testing.T) {
 	t.Setenv(rowVariable, "1")
-	code, stdout, stderr := call(nil, "bench", "--models", "vit_t16_96", "--modes", "features", "--batch", "1", "--seconds", "0.01", "--json", "-")
+	code, stdout, stderr := call(nil, "bench", "--models", "vit_t16_96", "--modes", "features", "--batch", "1",
+		"--seconds", "0.01", "--json", "-")
 	var report bench.Report
-	if err := json.Unmarshal([]byte(stdout), &report); code != exitSuccess || err != nil || len(report.Rows) == 0 || !strings.Contains(stderr, "MODEL") {
+	err := json.Unmarshal([]byte(stdout), &report)
+	if code != exitSuccess || err != nil || len(report.Rows) == 0 || !strings.Contains(stderr, "MODEL") {
 		t.Errorf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
 	}
 }
@@ -82,7 +88,15 @@ func TestBenchWritesToStandardOutput(t *testing.T) {
 func TestPrintScaling(t *testing.T) {
 	var out strings.Builder
 	scaling := &bench.Scaling{
-		Axes:     []bench.Axis{{Name: "depth", Model: "ViT/4", Time: bench.Fit{Exponent: 1.02}, FLOPs: bench.Fit{Exponent: 1}, Memory: bench.Fit{Exponent: 0.9}}},
+		Axes: []bench.Axis{
+			{
+				Name:   "depth",
+				Model:  "ViT/4",
+				Time:   bench.Fit{Exponent: 1.02},
+				FLOPs:  bench.Fit{Exponent: 1},
+				Memory: bench.Fit{Exponent: 0.9},
+			},
+		},
 		Together: bench.Row{StepSeconds: 0.5}, SumSeconds: 0.625,
 	}
 	if err := printScaling(&out, scaling); err != nil {

@@ -16,27 +16,28 @@ const calibrationSeconds = 0.5
 
 // calibrate checks the table over CPU models, and shows what it found.
 func (p program) calibrate(command *cobra.Command, f benchFlags) error {
-	for _, name := range []string{"models", "modes", "precisions", "batch", "threads", "profile", "recompute", "scaling"} {
-		if command.Flags().Changed(name) {
-			return train.Usage(fmt.Errorf("--calibrate measures kernels, not models: leave out --%s", name))
-		}
+	err := leaveOut(command, "calibrate", "measures kernels, not models",
+		"models", "modes", "precisions", "batch", "threads", "profile", "recompute", "scaling")
+	if err != nil {
+		return err
 	}
 	seconds := calibrationSeconds
 	if command.Flags().Changed("seconds") {
 		seconds = f.options.Seconds
 	}
-	if seconds <= 0 {
-		return train.Usage(fmt.Errorf("--seconds is %v: it must be positive", seconds))
+	if err := bench.CheckSeconds(seconds); err != nil {
+		return train.Usage(err)
 	}
-	rows := bench.Calibrate(seconds)
-	out := p.stdout
-	if f.report == "-" {
-		out = p.stderr
-	}
-	if err := showCalibration(out, rows); err != nil {
+	report, err := p.openReport(f.report)
+	if err != nil {
 		return err
 	}
-	return p.writeBench(map[string]any{"calibration": rows}, f.report)
+	defer report.close()
+	rows := bench.Calibrate(seconds)
+	if err := showCalibration(report.table, rows); err != nil {
+		return err
+	}
+	return report.finish(map[string]any{"calibration": rows})
 }
 
 // showCalibration prints the table and what follows from it.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -56,7 +55,7 @@ default, file and line, variable or flag. Without CONFIG the defaults are shown.
 		Example: `  pretrain config show
   pretrain config show quickstart > my.yaml
   PRETRAIN_TRAIN_SEED=2 pretrain config show my.yaml --set train.epochs=10`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("CONFIG"),
 		RunE: work(func(command *cobra.Command, arguments []string) error {
 			resolved, err := configs.Load(from.source(p, command, strings.Join(arguments, ""), configs.Unchecked))
 			if err != nil {
@@ -82,9 +81,7 @@ func (p program) schemaCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			encoder := json.NewEncoder(p.stdout)
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(schema)
+			return writeJSON(p.stdout, schema)
 		}),
 	}
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -12,14 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"pretrain/eval"
-	"pretrain/internal/atomicfile"
 	"pretrain/run"
 	"pretrain/train"
 )
 
 func (p program) evalCommand() *cobra.Command {
 	var options run.EvaluateOptions
-	var layers, report string
+	var layers, file string
 	command := &cobra.Command{
 		Use:   "eval RUN --train DIR --test DIR",
 		Short: "Measure the features of a run on labelled pictures",
@@ -35,19 +34,7 @@ ever chosen on --test.`,
 			if options.Layers, err = parseLayers(layers); err != nil {
 				return train.Usage(err)
 			}
-			opened, err := run.Open(arguments[0])
-			if err != nil {
-				return err
-			}
-			defer opened.Close()
-			measured, err := opened.Evaluate(command.Context(), options)
-			if err != nil {
-				return err
-			}
-			if report == "" {
-				report = filepath.Join(opened.Directory.Evaluations(), "eval.json")
-			}
-			return p.report(measured, report)
+			return p.evaluate(command.Context(), arguments[0], options, file)
 		}),
 	}
 	flags := command.Flags()
@@ -58,12 +45,34 @@ ever chosen on --test.`,
 	flags.StringSliceVar(&options.Features, "features", run.FeatureNames(), "what is measured: the run, the same network with random weights, the bare pixels; for instance --features pretrained")
 	flags.StringVar(&layers, "layers", "all", "layers to measure, from 1, for instance --layers 2,4")
 	flags.IntVar(&options.Splits, "splits", 0, "besides, redraw train, test and validation part this often from all labelled pictures and report the mean, for instance --splits 10")
-	flags.StringVar(&report, "json", "", "`FILE` for the measurements, - for standard output, for instance --json eval.json (default RUN/eval/eval.json)")
+	flags.StringVar(&file, "json", "", "`FILE` for the measurements, - for standard output, for instance --json eval.json (default RUN/eval/eval.json)")
 	required(command, "train")
 	required(command, "test")
 	complete(command, "probe", "knn", "linear")
 	complete(command, "features", run.FeatureNames()...)
 	return command
+}
+
+// evaluate measures a run and reports to the file, or to eval.json in the run if none is named.
+func (p program) evaluate(ctx context.Context, directory string, options run.EvaluateOptions, file string) error {
+	opened, err := run.Open(directory)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	if file == "" {
+		file = filepath.Join(opened.Directory.Evaluations(), "eval.json")
+	}
+	report, err := p.openReport(file)
+	if err != nil {
+		return err
+	}
+	defer report.close()
+	measured, err := opened.Evaluate(ctx, options)
+	if err != nil {
+		return err
+	}
+	return report.measured(measured)
 }
 
 // parseLayers reads "all" (nil) or numbers with commas between them.
@@ -82,24 +91,14 @@ func parseLayers(text string) ([]int, error) {
 	return layers, nil
 }
 
-// report writes the measurements as JSON, and as a table unless standard output has the JSON.
-func (p program) report(measured eval.Report, path string) error {
-	write := func(w io.Writer) error {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(measured)
+// measured writes an evaluation as JSON, and as a table unless standard output has the JSON.
+func (r *report) measured(evaluation eval.Report) error {
+	if r.file != nil {
+		if err := printReport(r.table, evaluation); err != nil {
+			return err
+		}
 	}
-	if path == "-" {
-		return write(p.stdout)
-	}
-	if err := atomicfile.Write(path, true, write); err != nil {
-		return err
-	}
-	if err := printReport(p.stdout, measured); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(p.stdout, "\nwritten to %s\n", path)
-	return err
+	return r.finish(evaluation)
 }
 
 // printReport writes one line a measurement, then what the chosen layers reach.

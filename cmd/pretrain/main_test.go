@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 	"go.yaml.in/yaml/v3"
 
@@ -62,11 +61,17 @@ func TestBadUsage(t *testing.T) {
 	}{
 		"unknown key": {
 			file: good + "train:\n  epoch: 3\n", arguments: []string{"train", "FILE", "--data", ".", "--out", out},
-			want: []string{"run.yaml:4: ", "train.epoch = 3: unknown key", "did you mean train.epochs?", "allowed: in train: epochs, "},
+			want: []string{
+				"run.yaml:4: ", "train.epoch = 3: unknown key", "did you mean train.epochs?",
+				"allowed: in train: epochs, ",
+			},
 		},
 		"wrong type": {
 			file: good + "train:\n  epochs: many\n", arguments: []string{"train", "FILE", "--data", ".", "--out", out},
-			want: []string{"run.yaml:4: ", "train.epochs = many: is a text, not a whole number", "allowed: a whole number, at least 1"},
+			want: []string{
+				"run.yaml:4: ", "train.epochs = many: is a text, not a whole number",
+				"allowed: a whole number, at least 1",
+			},
 		},
 		"out of range": {
 			file: good + "train:\n  epochs: 0\n", arguments: []string{"train", "FILE", "--data", ".", "--out", out},
@@ -74,23 +79,36 @@ func TestBadUsage(t *testing.T) {
 		},
 		"unknown choice": {
 			file: good + "optimizer: {name: adam}\n", arguments: []string{"config", "check", "FILE"},
-			want: []string{"run.yaml:3: ", "optimizer.name = adam: is unknown", "did you mean adamw?", "allowed: one of adamw, sgd"},
+			want: []string{
+				"run.yaml:3: ", "optimizer.name = adam: is unknown", "did you mean adamw?",
+				"allowed: one of adamw, sgd",
+			},
 		},
 		"missing file": {
 			arguments: []string{"train", "nowhere/quikstart.yaml", "--data", ".", "--out", out},
-			want:      []string{"nowhere/quikstart.yaml: there is no such file or recipe", "did you mean quickstart?", "allowed: a YAML file or a recipe: "},
+			want: []string{
+				"nowhere/quikstart.yaml: there is no such file or recipe", "did you mean quickstart?",
+				"allowed: a YAML file or a recipe: ",
+			},
 		},
 		"missing pictures": {
 			file: good, arguments: []string{"train", "FILE", "--data", "nowhere/pictures", "--out", out},
-			want: []string{"--data: data.path = nowhere/pictures: no such file or directory", "allowed: a folder of pictures"},
+			want: []string{
+				"--data: data.path = nowhere/pictures: no such file or directory", "allowed: a folder of pictures",
+			},
 		},
 		"no pictures": {
 			file: good, arguments: []string{"train", "FILE", "--out", out},
 			want: []string{"data.path is empty", "--data DIR"},
 		},
 		"unknown variable": {
-			file: good, environment: "PRETRAIN_TRAIN_EPOCH=3", arguments: []string{"train", "FILE", "--data", ".", "--out", out},
-			want: []string{"PRETRAIN_TRAIN_EPOCH = 3: unknown variable", "did you mean PRETRAIN_TRAIN_EPOCHS?", "allowed: PRETRAIN_SECTION_KEY"},
+			file: good, environment: "PRETRAIN_TRAIN_EPOCH=3", arguments: []string{
+				"train", "FILE", "--data", ".", "--out", out,
+			},
+			want: []string{
+				"PRETRAIN_TRAIN_EPOCH = 3: unknown variable", "did you mean PRETRAIN_TRAIN_EPOCHS?",
+				"allowed: PRETRAIN_SECTION_KEY",
+			},
 		},
 		"wrong variable": {
 			file: good, environment: "PRETRAIN_TRAIN_EPOCHS=x", arguments: []string{"config", "show", "FILE"},
@@ -100,30 +118,134 @@ func TestBadUsage(t *testing.T) {
 			file: good, arguments: []string{"config", "check", "FILE", "--set", "train.epoch=3"},
 			want: []string{"--set: train.epoch = 3: unknown key; did you mean train.epochs?"},
 		},
-		"--set without value":  {file: good, arguments: []string{"config", "check", "FILE", "--set", "train.epochs"}, want: []string{"want KEY=VALUE", "config check --help"}},
-		"several at once":      {file: "tasks: {rotaton: {}}\ntrain: {epochs: 0}\n", environment: "PRETRAIN_X=1", arguments: []string{"config", "check", "FILE"}, want: []string{"3 problems", "did you mean tasks.rotation?", "train.epochs = 0", "PRETRAIN_X = 1"}},
-		"resume and overwrite": {file: good, arguments: []string{"train", "FILE", "--out", out, "--resume", "--overwrite"}, want: []string{"--resume", "--overwrite", "one of the two"}},
-		"no --out":             {file: good, arguments: []string{"train", "FILE"}, want: []string{`"out" not set`, "pretrain train --help"}},
-		"no argument":          {arguments: []string{"train"}, want: []string{"the argument CONFIG is missing"}},
-		"two arguments":        {arguments: []string{"train", "a", "b"}, want: []string{`only one argument CONFIG is wanted, got ["b"] too`}},
-		"unknown flag":         {arguments: []string{"train", "quickstart", "--output", out}, want: []string{"unknown flag: --output"}},
-		"unknown command":      {arguments: []string{"tarin"}, want: []string{`unknown command "tarin" for "pretrain"`, "did you mean train?"}},
-		"unknown subcommand":   {arguments: []string{"config", "chek"}, want: []string{`unknown command "chek" for "pretrain config"`, "did you mean check?"}},
-		"arguments for tasks":  {arguments: []string{"tasks", "rotation"}, want: []string{"unknown command"}},
-		"eval of no run":       {arguments: []string{"eval", out, "--train", ".", "--test", "."}, want: []string{out + " is not the directory of a run"}},
-		"extract of no run":    {arguments: []string{"extract", out, "--data", ".", "--out", "x.npy"}, want: []string{out + " is not the directory of a run"}},
-		"export of no run":     {arguments: []string{"export", out, "--out", "x"}, want: []string{out + " is not the directory of a run"}},
-		"export format":        {arguments: []string{"export", out, "--out", "x", "--format", "pickle"}, want: []string{`--format is "pickle"`, "safetensors"}},
-		"eval layers":          {arguments: []string{"eval", out, "--train", ".", "--test", ".", "--layers", "1,two"}, want: []string{`--layers is "1,two"`}},
-		"bench argument":       {arguments: []string{"bench", "vit_t4_32"}, want: []string{"unknown command"}},
-		"bench model":          {arguments: []string{"bench", "--models", "vit_t4_32,resnet5"}, want: []string{`--models: model "resnet5"`, "there are vit_t4_32, ", `did you mean "resnet50"?`}},
-		"bench mode":           {arguments: []string{"bench", "--modes", "training"}, want: []string{`--modes: mode "training"`, `did you mean "train"?`}},
-		"bench precision":      {arguments: []string{"bench", "--precisions", "bf61"}, want: []string{`--precisions: precision "bf61"`, `did you mean "bf16"?`}},
-		"bench seconds":        {arguments: []string{"bench", "--seconds", "0"}, want: []string{"--seconds is 0"}},
-		"bench memory":         {arguments: []string{"bench", "--models", "vit_t4_32", "--batch", "100000000"}, want: []string{"--batch (vit_t4_32, train, fp32) is 100000000", "bytes", "are free", "lower it to at most"}},
-		"bench row":            {arguments: []string{"bench", "--row", "{"}, want: []string{"--row", "for the program itself"}},
-		"bench scaling":        {arguments: []string{"bench", "--scaling", "--models", "resnet50"}, want: []string{"--scaling has models"}},
-		"extract layer":        {arguments: []string{"extract", out, "--data", ".", "--out", "x.npy", "--layer", "-1"}, want: []string{"--layer is -1"}},
+		"--set without value": {
+			file:      good,
+			arguments: []string{"config", "check", "FILE", "--set", "train.epochs"},
+			want:      []string{"want KEY=VALUE", "config check --help"},
+		},
+		"several at once": {
+			file:        "tasks: {rotaton: {}}\ntrain: {epochs: 0}\n",
+			environment: "PRETRAIN_X=1",
+			arguments:   []string{"config", "check", "FILE"},
+			want:        []string{"3 problems", "did you mean tasks.rotation?", "train.epochs = 0", "PRETRAIN_X = 1"},
+		},
+		"resume and overwrite": {
+			file:      good,
+			arguments: []string{"train", "FILE", "--out", out, "--resume", "--overwrite"},
+			want:      []string{"--resume", "--overwrite", "one of the two"},
+		},
+		"no --out": {
+			file:      good,
+			arguments: []string{"train", "FILE"},
+			want:      []string{`"out" not set`, "pretrain train --help"},
+		},
+		"no argument": {arguments: []string{"train"}, want: []string{"the argument CONFIG is missing"}},
+		"two arguments": {
+			arguments: []string{"train", "a", "b"},
+			want:      []string{`only one argument CONFIG is wanted, got ["b"] too`},
+		},
+		"unknown flag": {
+			arguments: []string{"train", "quickstart", "--output", out},
+			want:      []string{"unknown flag: --output"},
+		},
+		"unknown command": {
+			arguments: []string{"tarin"},
+			want:      []string{`unknown command "tarin" for "pretrain"`, "did you mean train?"},
+		},
+		"unknown subcommand": {
+			arguments: []string{"config", "chek"},
+			want:      []string{`unknown command "chek" for "pretrain config"`, "did you mean check?"},
+		},
+		"arguments for tasks": {arguments: []string{"tasks", "rotation"}, want: []string{"unknown command"}},
+		"eval of no run": {
+			arguments: []string{"eval", out, "--train", ".", "--test", "."},
+			want:      []string{out + " is not the directory of a run"},
+		},
+		"extract of no run": {
+			arguments: []string{"extract", out, "--data", ".", "--out", "x.npy"},
+			want:      []string{out + " is not the directory of a run"},
+		},
+		"export of no run": {
+			arguments: []string{"export", out, "--out", "x"},
+			want:      []string{out + " is not the directory of a run"},
+		},
+		"export format": {
+			arguments: []string{"export", out, "--out", "x", "--format", "pickle"},
+			want:      []string{`--format is "pickle"`, "safetensors"},
+		},
+		"eval layers": {
+			arguments: []string{"eval", out, "--train", ".", "--test", ".", "--layers", "1,two"},
+			want:      []string{`--layers is "1,two"`},
+		},
+		"bench argument": {arguments: []string{"bench", "vit_t4_32"}, want: []string{"unknown command"}},
+		"bench model": {
+			arguments: []string{"bench", "--models", "vit_t4_32,resnet5"},
+			want:      []string{`--models: model "resnet5"`, "there are vit_t4_32, ", `did you mean "resnet50"?`},
+		},
+		"bench mode": {
+			arguments: []string{"bench", "--modes", "training"},
+			want:      []string{`--modes: mode "training"`, `did you mean "train"?`},
+		},
+		"bench precision": {
+			arguments: []string{"bench", "--precisions", "bf61"},
+			want:      []string{`--precisions: precision "bf61"`, `did you mean "bf16"?`},
+		},
+		"bench no seconds": {
+			arguments: []string{"bench", "--calibrate", "--seconds", "nan"},
+			want:      []string{"--seconds is NaN", "at most 86400"},
+		},
+		"bench many seconds": {
+			arguments: []string{"bench", "--calibrate", "--seconds", "1e300"},
+			want:      []string{"--seconds is 1e+300"},
+		},
+		"bench calibrate": {
+			arguments: []string{"bench", "--calibrate", "--batch", "3", "--profile"},
+			want:      []string{"--calibrate measures kernels", "leave out --batch and --profile"},
+		},
+		"bench row's mode": {arguments: []string{"bench", "--row", "[]"}, want: []string{"for the program itself"}},
+		"scaling's profile": {
+			arguments: []string{"bench", "--scaling", "--profile"},
+			want:      []string{"leave out --profile"},
+		},
+		"scaling's recompute": {
+			arguments: []string{"bench", "--scaling", "--recompute"},
+			want:      []string{"leave out --recompute"},
+		},
+		"scaling's precisions": {
+			arguments: []string{"bench", "--scaling", "--precisions", "fp32,bf16"},
+			want:      []string{"--precisions is fp32,bf16: growth is measured in one"},
+		},
+		"misspelt section": {
+			file:      good,
+			arguments: []string{"config", "check", "FILE", "--set", "tran.epochs=3"},
+			want:      []string{"did you mean train.epochs?"},
+		},
+		"--set without key": {
+			file:      good,
+			arguments: []string{"config", "check", "FILE", "--set", "=3"},
+			want:      []string{"want KEY=VALUE"},
+		},
+		"bad word of a flag": {
+			arguments: []string{"bench", "--batch", "many"},
+			want:      []string{`invalid argument "many" for "--batch"`, "bench --help"},
+		},
+		"bench seconds": {arguments: []string{"bench", "--seconds", "0"}, want: []string{"--seconds is 0"}},
+		"bench memory": {
+			arguments: []string{"bench", "--models", "vit_t4_32", "--batch", "100000000"},
+			want:      []string{"--batch (vit_t4_32, train, fp32) is 100000000", "bytes", "are free", "lower it to at most"},
+		},
+		"bench row": {
+			arguments: []string{"bench", "--row", "{"},
+			want:      []string{"--row", "for the program itself"},
+		},
+		"bench scaling": {
+			arguments: []string{"bench", "--scaling", "--models", "resnet50"},
+			want:      []string{"--scaling has models"},
+		},
+		"extract layer": {
+			arguments: []string{"extract", out, "--data", ".", "--out", "x.npy", "--layer", "-1"},
+			want:      []string{"--layer is -1"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := write(t, test.file)
@@ -169,7 +291,10 @@ func TestConfigShowLoadsBackAndNamesOrigins(t *testing.T) {
 	if code != exitSuccess {
 		t.Fatal(stderr)
 	}
-	for _, want := range []string{"  path: pictures  # --data\n", "  epochs: 7  # --set\n", "  seed: 9  # PRETRAIN_TRAIN_SEED\n", "# recipe quickstart:", "# default\n"} {
+	for _, want := range []string{
+		"  path: pictures  # --data\n", "  epochs: 7  # --set\n", "  seed: 9  # PRETRAIN_TRAIN_SEED\n",
+		"# recipe quickstart:", "# default\n",
+	} {
 		if !strings.Contains(first, want) {
 			t.Errorf("%q is not in\n%s", want, first)
 		}
@@ -208,7 +333,10 @@ func TestListingsNameEverythingRegistered(t *testing.T) {
 	}
 	_, backbones, _ := call(nil, "backbones")
 	for _, family := range backbone.Families() {
-		for _, want := range []string{family.Name + ": ", family.Architectures[0].Citation, "KEY (in backbone." + family.Name + ")", family.Architectures[0].Name + ": "} {
+		for _, want := range []string{
+			family.Name + ": ", family.Architectures[0].Citation, "KEY (in backbone." + family.Name + ")",
+			family.Architectures[0].Name + ": ",
+		} {
 			if !strings.Contains(backbones, want) {
 				t.Errorf("%q is not in\n%s", want, backbones)
 			}
@@ -216,40 +344,42 @@ func TestListingsNameEverythingRegistered(t *testing.T) {
 	}
 }
 
-// Every command, and every flag of it, is explained and has an example.
-func TestEveryCommandIsExplained(t *testing.T) {
-	var walk func(command *cobra.Command)
-	walk = func(command *cobra.Command) {
-		if command.Short == "" || command.Example == "" {
-			t.Errorf("%s: needs Short and Example", command.CommandPath())
-		}
-		usage := command.LocalFlags().FlagUsages()
-		for line := range strings.Lines(usage) {
-			if !strings.Contains(line, "help for") && !strings.Contains(line, "for instance") && !strings.Contains(line, "--resume") && !strings.Contains(line, "--overwrite") {
-				t.Errorf("%s: the flag has no example: %s", command.CommandPath(), line)
-			}
-		}
-		for _, child := range command.Commands() {
-			walk(child)
+// TestEmptyArgumentsAreRefused: a variable that is not set in the user's shell must not stand for the defaults, the
+// folder at hand or something else that nobody asked for.
+func TestEmptyArgumentsAreRefused(t *testing.T) {
+	for _, arguments := range [][]string{
+		{
+			"train",
+			"",
+			"--out",
+			"x"}, {"config",
+			"check",
+			""}, {"config",
+			"show",
+			""}, {"sample",
+			""}, {"export",
+			"",
+			"--out",
+			"x",
+		},
+		{"eval", "", "--train", ".", "--test", "."}, {"extract", "", "--data", ".", "--out", "x.npy"}, {"config", ""},
+	} {
+		code, stdout, stderr := call(nil, arguments...)
+		if code != exitUsage || stdout != "" || !strings.Contains(stderr, "is empty") && !strings.Contains(stderr, `command ""`) {
+			t.Errorf("%q: exit code %d\n%s%s", arguments, code, stdout, stderr)
 		}
 	}
-	walk(program{}.root())
 }
 
-func TestHelpVersionAndCompletion(t *testing.T) {
+func TestPlainCommands(t *testing.T) {
 	for _, test := range []struct {
 		arguments []string
 		want      string
 	}{
 		{nil, "Available Commands"},
-		{[]string{"--help"}, "Exit codes"},
 		{[]string{"config"}, "schema"},
 		{[]string{"version"}, "pretrain "},
-		{[]string{"completion", "bash"}, "bash completion"},
 		{[]string{"config", "schema"}, "https://json-schema.org/draft/2020-12/schema"},
-		{[]string{"__complete", "train", ""}, "clothing-resnet18\n"},
-		{[]string{"__complete", "eval", "x", "--probe", ""}, "linear\n"},
-		{[]string{"__complete", "bench", "--models", ""}, "resnet18_c\n"},
 	} {
 		code, stdout, stderr := call(nil, test.arguments...)
 		if code != exitSuccess || !strings.Contains(stdout, test.want) {
@@ -288,10 +418,20 @@ func TestResumeCommand(t *testing.T) {
 		program program
 		want    string
 	}{
-		{program{name: "pretrain", arguments: []string{"train", "quickstart", "--out", "runs/a"}}, "pretrain train quickstart --out runs/a --resume"},
-		{program{name: "bin/pretrain", arguments: []string{"train", "my file.yaml", "--overwrite", "--out", "it's"}}, `bin/pretrain train 'my file.yaml' --out 'it'\''s' --resume`},
+		{
+			program{name: "pretrain", arguments: []string{"train", "quickstart", "--out", "runs/a"}},
+			"pretrain train quickstart --out runs/a --resume",
+		},
+		{
+			program{name: "bin/pretrain", arguments: []string{"train", "my file.yaml", "--overwrite", "--out", "it's"}},
+			`bin/pretrain train 'my file.yaml' --out 'it'\''s' --resume`,
+		},
 		{program{name: "pretrain", arguments: []string{"train", "", "--resume"}}, "pretrain train '' --resume"},
-		{program{name: "pretrain", arguments: []string{"train", "q"}, environment: []string{"HOME=/", "PRETRAIN_DATA_PATH=my pictures", "PRETRAIN_KERNELS=avx2"}},
+		{
+			program{
+				name: "pretrain", arguments: []string{"train", "q"},
+				environment: []string{"HOME=/", "PRETRAIN_DATA_PATH=my pictures", "PRETRAIN_KERNELS=avx2"},
+			},
 			"PRETRAIN_DATA_PATH='my pictures' PRETRAIN_KERNELS=avx2 pretrain train q --resume"},
 	} {
 		if got := test.program.resumeCommand(); got != test.want {

@@ -52,14 +52,25 @@ func (f *settingsFlag) Type() string { return "KEY=VALUE" }
 
 // one wants exactly one argument.
 func one(name string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, arguments []string) error {
-		switch len(arguments) {
-		case 0:
+	return func(command *cobra.Command, arguments []string) error {
+		if len(arguments) == 0 {
 			return fmt.Errorf("the argument %s is missing", name)
-		case 1:
-			return nil
 		}
-		return fmt.Errorf("only one argument %s is wanted, got %q too", name, arguments[1:])
+		return atMostOne(name)(command, arguments)
+	}
+}
+
+// atMostOne wants one argument or none. An empty one is most likely a variable that is not set in the user's shell, and
+// must not stand for something else.
+func atMostOne(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, arguments []string) error {
+		switch {
+		case len(arguments) > 1:
+			return fmt.Errorf("only one argument %s is wanted, got %q too", name, arguments[1:])
+		case len(arguments) == 1 && arguments[0] == "":
+			return fmt.Errorf("the argument %s is empty", name)
+		}
+		return nil
 	}
 }
 
