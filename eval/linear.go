@@ -43,12 +43,12 @@ func (l Linear) chooseStrength(engine *kernel.Engine, train Matrix, labels []int
 		return l.Strengths[len(l.Strengths)/2]
 	}
 	problem := newLogistic(engine, train.Select(fit), pick(labels, fit), classes)
-	heldRows, heldLabels := train.Select(held), pick(labels, held)
+	rest := newLogistic(engine, train.Select(held), pick(labels, held), classes)
 	best, least, rises := l.Strengths[0], math.Inf(1), 0
 	var weights []float64
 	for _, strength := range l.Strengths {
 		weights = problem.fit(strength, l.Iterations, weights)
-		loss := meanLoss(problem.logits(heldRows, weights), heldLabels, classes)
+		loss := rest.meanLoss(weights)
 		if loss < least {
 			best, least, rises = strength, loss, 0
 			continue
@@ -58,15 +58,6 @@ func (l Linear) chooseStrength(engine *kernel.Engine, train Matrix, labels []int
 		}
 	}
 	return best
-}
-
-// meanLoss is the mean of −log softmax(row)[label]; it overwrites the logits.
-func meanLoss(logits []float32, labels []int, classes int) float64 {
-	sum := 0.0
-	for i, label := range labels {
-		sum += softmaxLoss(logits[i*classes:(i+1)*classes], label)
-	}
-	return sum / float64(len(labels))
 }
 
 // holdOut splits the rows of each class four to one; a class of one row stays in the fitting part.
@@ -131,25 +122,32 @@ func (s scaler) apply(m Matrix) Matrix {
 	return out
 }
 
-// logistic is the objective mean(−log softmax(X·W+b)[label]) + strength/2·|W|². Products run in float32 on the
-// engine; parameters, a [cols+1, classes] matrix whose last row is the bias, stay in float64 for L-BFGS.
+// logistic is the objective mean(−log softmax(X·W+b)[label]) + strength/2·|W|². Products, softmax and losses run in
+// float32 on the engine; parameters, a [cols+1, classes] matrix whose last row is the bias, stay in float64 for L-BFGS.
 type logistic struct {
 	engine  *kernel.Engine
 	rows    Matrix
-	labels  []int
+	labels  []float32 // class of each row
 	classes int
 	weights []float32 // parameters rounded for the product
 	outputs []float32 // [rows, classes] logits, then their gradient
-	product []float32 // [cols, classes] gradient
+	losses  []float32 // of each row
+	product []float32 // [cols+1, classes] gradient
 }
 
 func newLogistic(engine *kernel.Engine, rows Matrix, labels []int, classes int) *logistic {
-	return &logistic{
-		engine: engine, rows: rows, labels: labels, classes: classes,
+	l := &logistic{
+		engine: engine, rows: rows, classes: classes,
+		labels:  make([]float32, rows.Rows),
 		weights: make([]float32, (rows.Cols+1)*classes),
 		outputs: make([]float32, rows.Rows*classes),
-		product: make([]float32, rows.Cols*classes),
+		losses:  make([]float32, rows.Rows),
+		product: make([]float32, (rows.Cols+1)*classes),
 	}
+	for i, label := range labels {
+		l.labels[i] = float32(label)
+	}
+	return l
 }
 
 // fit minimises the objective from start, or from zero. A line search that ends at the rounding of float32 products
@@ -197,32 +195,31 @@ func (e *evaluation) at(x []float64) *evaluation {
 
 // evaluate returns the objective at x and writes its gradient.
 func (l *logistic) evaluate(gradient, x []float64, strength float64) float64 {
-	logits := l.logitsInto(l.outputs, l.rows, x)
-	loss := 0.0
-	bias := make([]float64, l.classes)
-	for i, label := range l.labels {
-		row := logits[i*l.classes : (i+1)*l.classes]
-		loss += softmaxLoss(row, label)
-		for c, d := range row {
-			bias[c] += float64(d)
-		}
-	}
+	loss, features := l.meanLoss(x), l.rows.Cols*l.classes
+	l.engine.CrossEntropyBackward(l.outputs, l.outputs, l.labels, 1/float32(l.rows.Rows), l.rows.Rows, l.classes)
 	l.engine.MatMul(kernel.Product{
 		M: l.rows.Cols, N: l.classes, K: l.rows.Rows,
 		A: kernel.Operand{Data: kernel.F32(l.rows.Data), RowStride: 1, ColStride: l.rows.Cols},
-		B: kernel.Operand{Data: kernel.F32(logits), RowStride: l.classes, ColStride: 1},
+		B: kernel.Operand{Data: kernel.F32(l.outputs), RowStride: l.classes, ColStride: 1},
 		C: kernel.F32(l.product), CStride: l.classes,
 	})
-	n := float64(l.rows.Rows)
+	l.engine.ColumnSums(l.product[features:], kernel.F32(l.outputs), l.rows.Rows, l.classes)
 	penalty := 0.0
 	for i, g := range l.product {
-		gradient[i] = float64(g)/n + strength*x[i]
-		penalty += x[i] * x[i]
+		gradient[i] = float64(g)
+		if i < features { // the bias is not penalised
+			gradient[i] += strength * x[i]
+			penalty += x[i] * x[i]
+		}
 	}
-	for c, b := range bias {
-		gradient[len(l.product)+c] = b / n
-	}
-	return loss/n + strength/2*penalty
+	return loss + strength/2*penalty
+}
+
+// meanLoss is the mean of −log softmax(logits)[label] over the rows; it leaves the logits in outputs.
+func (l *logistic) meanLoss(x []float64) float64 {
+	logits := l.logitsInto(l.outputs, l.rows, x)
+	l.engine.CrossEntropyForward(l.losses, logits, l.labels, l.rows.Rows, l.classes)
+	return l.engine.Sum(l.losses) / float64(l.rows.Rows)
 }
 
 // logits computes the class scores of any rows.
@@ -242,23 +239,6 @@ func (l *logistic) logitsInto(out []float32, rows Matrix, x []float64) []float32
 		C: kernel.F32(out), CStride: l.classes, Bias: l.weights[bias:],
 	})
 	return out
-}
-
-// softmaxLoss returns −log softmax(row)[label] and turns the row into softmax(row) − onehot(label).
-func softmaxLoss(row []float32, label int) float64 {
-	largest := slices.Max(row)
-	loss := float64(largest - row[label])
-	var sum float64
-	for c, logit := range row {
-		e := math.Exp(float64(logit - largest))
-		row[c] = float32(e)
-		sum += e
-	}
-	for c := range row {
-		row[c] = float32(float64(row[c]) / sum)
-	}
-	row[label]--
-	return loss + math.Log(sum)
 }
 
 // argmaxRows gives the column of each row's largest value.

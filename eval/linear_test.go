@@ -2,6 +2,7 @@ package eval
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"pretrain/internal/random"
@@ -137,14 +138,15 @@ func objective64(gradient, x []float64, rows Matrix, labels []int, classes int, 
 	return loss
 }
 
-// TestSoftmaxLossOfAHopelessLabel: a probability that float32 rounds to zero still has its loss.
-func TestSoftmaxLossOfAHopelessLabel(t *testing.T) {
-	row := []float32{0, 300}
-	if loss := softmaxLoss(row, 0); loss != 300 {
+// TestLossOfAHopelessLabel: a probability that float32 rounds to zero still has its loss.
+func TestLossOfAHopelessLabel(t *testing.T) {
+	problem := newLogistic(newEngine(t, 1), Matrix{Rows: 1, Cols: 1, Data: []float32{1}}, []int{0}, 2)
+	gradient := make([]float64, 4)
+	if loss := problem.evaluate(gradient, []float64{0, 300, 0, 0}, 0); loss != 300 {
 		t.Errorf("loss %g, want 300", loss)
 	}
-	if row[0] != -1 || row[1] != 1 {
-		t.Errorf("gradient %v, want [-1 1]", row)
+	if want := []float64{-1, 1, -1, 1}; !slices.Equal(gradient, want) {
+		t.Errorf("gradient %v, want %v", gradient, want)
 	}
 }
 
