@@ -14,7 +14,7 @@ const BatchNormEpsilon = 1e-5
 // batchNorm remembers a normalisation by batch statistics for Program.BatchNorms.
 type batchNorm struct {
 	name           string
-	node           *G.Node
+	statistics     *G.Node    // means and then 1/σ, [2·groups, channels]
 	mean, variance *Parameter // running
 	groups         kernel.NormGroups
 }
@@ -73,49 +73,77 @@ func (l *batchNormLayer) group() error {
 
 func (l *batchNormLayer) build(c *Ctx) *G.Node {
 	layer := c.Scope(l.name)
-	inputs := []*G.Node{
-		l.x.Node,
-		layer.Parameter("weight", []int{l.width}, Norm, Ones()),
-		layer.Parameter("bias", []int{l.width}, Norm, Zeros()),
-	}
+	affine := []*G.Node{layer.Parameter("weight", []int{l.width}, Norm, Ones()), layer.Parameter("bias", []int{l.width}, Norm, Zeros())}
 	mean := layer.declare("running_mean", []int{l.width}, Statistic, "", Zeros())
 	variance := layer.declare("running_var", []int{l.width}, Statistic, "", Ones())
+	if c.Err() != nil {
+		return nil
+	}
 	if !c.Training() {
-		return l.inference(c, append(inputs, c.node(mean), c.node(variance)))
+		return l.inference(c, append(affine, c.node(mean), c.node(variance)))
 	}
-	if l.residual != nil {
-		inputs = append(inputs, l.residual)
-	}
-	node := l.training(c, inputs)
+	statistics := l.statistics(c)
 	c.graph.batchNorms = append(c.graph.batchNorms, &batchNorm{
-		name: c.place(l.name), node: node, groups: l.groups, mean: mean, variance: variance,
+		name: c.place(l.name), statistics: statistics, groups: l.groups, mean: mean, variance: variance,
 	})
-	return node
+	return l.training(c, affine, statistics)
 }
 
-// inference normalises by the running statistics; inputs are x, weight, bias, mean, variance and then the residual.
+// inference normalises by the running statistics; inputs are weight, bias, mean, variance.
 func (l *batchNormLayer) inference(c *Ctx, inputs []*G.Node) *G.Node {
 	if l.residual != nil {
 		inputs = append(inputs, l.residual)
 	}
-	height := rows(l.x.Node)
+	if convolution := convolutionOf(l.x.Node); convolution != nil {
+		return convolution.normalized(l, inputs)
+	}
+	height, inputs := rows(l.x.Node), append([]*G.Node{l.x.Node}, inputs...)
 	return c.apply(definition{
-		kind: "BatchNormInference", name: l.name, shape: l.x.Node.Shape(), inputs: inputs, fixed: true, inPlace: overwritable(5, inputs), takesHalf: true, givesHalf: true,
+		kind: "BatchNormInference", name: l.name, shape: l.x.Node.Shape(), inputs: inputs, fixed: true,
+		inPlace: overwritable(5, inputs), takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.BatchNormInference(b.out, b.in[0], optional(b.in, 5), b.f(1), b.f(2), b.f(3), b.f(4), height, l.width, BatchNormEpsilon, l.relu)
+			residual := optional(b.in, 5)
+			e.BatchNormInference(b.out, b.in[0], residual, b.f(1), b.f(2), b.f(3), b.f(4), height, l.width, BatchNormEpsilon, l.relu)
 		}),
 	})
 }
 
-// training normalises by the statistics of the batch; inputs are x, weight, bias and then the residual. The means and
-// 1/σ of the groups, [groups, channels] each, are its side buffers.
-func (l *batchNormLayer) training(c *Ctx, inputs []*G.Node) *G.Node {
-	statistics := len(l.groups) * l.width
+// statistics are the means and then the 1/σ of all groups, [2·groups, channels]. Where x is a convolution, it finds them.
+func (l *batchNormLayer) statistics(c *Ctx) *G.Node {
+	n := len(l.groups)
+	if convolution := convolutionOf(l.x.Node); convolution != nil {
+		l.x.Node = convolution.measured(l.groups)
+		return c.tap(l.x.Node, 0, 2*n, l.width)
+	}
 	return c.apply(definition{
-		kind: "BatchNorm", name: l.name, shape: l.x.Node.Shape(), inputs: inputs, wrt: len(inputs), side: []int{statistics, statistics},
-		inPlace: overwritable(3, inputs), takesHalf: true, givesHalf: true,
+		kind: "BatchNormStatistics", name: l.name, shape: matrix(2*n, l.width), inputs: []*G.Node{l.x.Node}, takesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.BatchNormForward(b.out, b.side[0].Float32(), b.side[1].Float32(), b.in[0], optional(b.in, 3), b.f(1), b.f(2), l.groups, l.width, BatchNormEpsilon, l.relu)
+			mean, rstd := l.halves(b.y())
+			e.BatchNormStatistics(mean, rstd, b.in[0], l.groups, l.width, BatchNormEpsilon)
+		}),
+	})
+}
+
+// halves are the means and the 1/σ among statistics.
+func (l *batchNormLayer) halves(statistics []float32) (mean, rstd []float32) {
+	n := len(l.groups) * l.width
+	return statistics[:n], statistics[n:]
+}
+
+// training normalises by the statistics of the batch; inputs are x, weight, bias, the residual if there is one, and the
+// statistics, through which the gradient of x goes too.
+func (l *batchNormLayer) training(c *Ctx, affine []*G.Node, statistics *G.Node) *G.Node {
+	inputs := append([]*G.Node{l.x.Node}, affine...)
+	if l.residual != nil {
+		inputs = append(inputs, l.residual)
+	}
+	n := len(inputs)
+	return c.apply(definition{
+		kind: "BatchNorm", name: l.name, shape: l.x.Node.Shape(), inputs: append(inputs, statistics), wrt: n,
+		inPlace: overwritable(3, inputs), takesHalf: true, givesHalf: true, cheap: true,
+		run: call(func(e *kernel.Engine, b *buffers) {
+			mean, rstd := l.halves(b.f(n))
+			e.BatchNormApply(b.out, b.in[0], optional(b.in[:n], 3), b.f(1), b.f(2), mean, rstd, l.groups, l.width, l.relu)
 		}),
 		backward: l.backward,
 	})
@@ -127,15 +155,17 @@ func (l *batchNormLayer) backward(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.
 	if l.residual != nil {
 		side, inPlace = append(side, out.DataSize()), nil
 	}
-	inputs := []*G.Node{grad, in[0], in[1]}
+	inputs := []*G.Node{grad, in[0], in[1], in[len(in)-1]}
 	if l.relu {
 		inputs = append(inputs, out)
 	}
 	dx := c.apply(definition{
-		kind: "BatchNormBackward", name: l.name, shape: out.Shape(), inputs: inputs, saved: out, side: side, sideLike: l.residual != nil, inPlace: inPlace,
-		takesHalf: true, givesHalf: true, like: in[0],
+		kind: "BatchNormBackward", name: l.name, shape: out.Shape(), inputs: inputs,
+		side: side, sideLike: l.residual != nil, inPlace: inPlace, takesHalf: true, givesHalf: true, like: in[0],
 		run: call(func(e *kernel.Engine, b *buffers) {
-			e.BatchNormBackward(b.out, optional(b.side, 2), b.side[0].Float32(), b.side[1].Float32(), b.in[0], optional(b.in, 3), b.in[1], b.f(2), b.saved[0].Float32(), b.saved[1].Float32(), l.groups, l.width, l.relu)
+			mean, rstd := l.halves(b.f(3))
+			dgamma, dbeta, y := b.side[0].Float32(), b.side[1].Float32(), optional(b.in, 4)
+			e.BatchNormBackward(b.out, optional(b.side, 2), dgamma, dbeta, b.in[0], y, b.in[1], b.f(2), mean, rstd, l.groups, l.width, l.relu)
 		}),
 	})
 	gradients := []*G.Node{dx, c.tap(dx, 0, 1, l.width), c.tap(dx, 1, 1, l.width)}

@@ -83,3 +83,33 @@ func TestBatchNormStatistics(t *testing.T) {
 		from += rows
 	}
 }
+
+// TestConvBatchNormInference: a convolution that normalises its results itself gives the bits of one after the other, and
+// is one call. An operation in between keeps the two apart.
+func TestConvBatchNormInference(t *testing.T) {
+	engine := newEngine(t)
+	for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+		store := nn.NewStore(1)
+		c := nn.NewCtx(store, false)
+		c.SetPrecision(precision)
+		x := nn.Map{Node: c.Input("x", 2*20*15, 4), Views: 2, Height: 20, Width: 15}
+		shortcut := nn.Conv(c, "shortcut", x, 6, 1, 1, 0)
+		y := nn.Conv(c, "conv", x, 6, 3, 1, 1)
+		together := nn.BatchNorm(c, "bn", y, &shortcut, true).Node
+		y.Node = nn.Scale(c, y.Node, 1)
+		apart := nn.BatchNorm(c, "bn", y, &shortcut, true).Node
+		program, err := nn.Compile(c, engine, nil, together, apart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spreadNorms(store)
+		program.Bind(x.Node, noise("x", 2*20*15*4))
+		run(t, program)
+		if diff := cmp.Diff(program.Value(apart), program.Value(together)); diff != "" {
+			t.Errorf("%s: apart and together differ:\n%s", precision, diff)
+		}
+		if diff := cmp.Diff([]string{"Conv", "Conv", "Conv", "Scale", "BatchNormInference"}, program.Kinds()); diff != "" {
+			t.Errorf("%s: calls differ:\n%s", precision, diff)
+		}
+	}
+}

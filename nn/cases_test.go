@@ -115,6 +115,15 @@ func mapCases() []operationCase {
 			r := v.mat("r", 3)
 			return refBatchNorm(v.mat("x", 3), v["bn.weight"], v["bn.bias"], &r, []int{12}, false, nn.BatchNormEpsilon)
 		}},
+		{name: "Conv, BatchNorm, groups, residual, ReLU", build: func(c *nn.Ctx) *G.Node {
+			x := testMap(c, "x", 3, 2, 3, 4)
+			x.Groups = []int{1, 2}
+			residual := testMap(c, "r", 3, 2, 3, 2)
+			return nn.BatchNorm(c, "bn", nn.Conv(c, "conv", x, 2, 1, 1, 0), &residual, true).Node
+		}, naive: func(v values) mat {
+			y, r := refConv(point, v.mat("x", 4), v.mat("conv.weight", 4)), v.mat("r", 2)
+			return refBatchNorm(y, v["bn.weight"], v["bn.bias"], &r, []int{6, 12}, true, nn.BatchNormEpsilon)
+		}},
 		{name: "BatchNorm, input reused", build: func(c *nn.Ctx) *G.Node {
 			x := testMap(c, "x", 2, 2, 2, 3)
 			x.Node = nn.Scale(c, x.Node, 2)

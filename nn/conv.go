@@ -58,30 +58,82 @@ func ConvInit(c *Ctx, name string, x Map, filters, size, stride, pad int, weight
 	if !c.valid("Conv", name, x) || !c.windowed("Conv", name, x, size, stride, pad) {
 		return x.with(nil, 0, 0)
 	}
-	s := kernel.ConvShape{Images: x.Views, Height: x.Height, Width: x.Width, Channels: x.Channels(), Filters: filters, Kernel: size, Stride: stride, Pad: pad}
-	w := c.Scope(name).stored("weight", []int{filters, size, size, s.Channels}, Weight, OHWI, weights)
-	height, width := s.OutHeight(), s.OutWidth()
-	return x.with(c.apply(definition{
-		kind: "Conv", name: name, shape: matrix(x.Views*height*width, filters), inputs: []*G.Node{x.Node, w}, wrt: 2,
-		takesHalf: x.Channels()%2 == 0, givesHalf: true, starts: true,
-		run:      call(func(e *kernel.Engine, b *buffers) { e.ConvForward(s, b.out, b.in[0], b.f(1)) }),
-		backward: convBackward(name, s),
-	}), height, width)
+	k := &convolution{ctx: c, name: name, x: x.Node}
+	k.shape = kernel.ConvShape{
+		Images: x.Views, Height: x.Height, Width: x.Width, Channels: x.Channels(), Filters: filters, Kernel: size, Stride: stride, Pad: pad,
+	}
+	k.weights = c.Scope(name).stored("weight", []int{filters, size, size, x.Channels()}, Weight, OHWI, weights)
+	return x.with(k.plain(), k.shape.OutHeight(), k.shape.OutWidth())
 }
 
-// convBackward builds the gradients of input and weights as two operations: that of the pictures is never needed.
-func convBackward(name string, s kernel.ConvShape) func(*Ctx, []*G.Node, *G.Node, *G.Node) []*G.Node {
-	return func(c *Ctx, in []*G.Node, _, dy *G.Node) []*G.Node {
-		return []*G.Node{
-			c.apply(definition{
-				kind: "ConvBackwardInput", name: name, shape: in[0].Shape(), inputs: []*G.Node{dy, in[1]}, takesHalf: true, givesHalf: true, like: in[0],
-				run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardInput(s, b.out, b.in[0], b.f(1)) }),
-			}),
-			c.apply(definition{
-				kind: "ConvBackwardWeights", name: name, shape: in[1].Shape(), inputs: []*G.Node{dy, in[0]}, takesHalf: true,
-				run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardWeights(s, b.y(), b.in[0], b.in[1]) }),
-			}),
-		}
+// convolution is what a Conv computes. A BatchNorm that follows it builds it anew, with its own work on results that are
+// still in cache inside; nobody then needs the plain one.
+type convolution struct {
+	ctx        *Ctx
+	name       string
+	shape      kernel.ConvShape
+	x, weights *G.Node
+}
+
+// convolutionOf is the convolution that a node is the result of; nil if it is none.
+func convolutionOf(n *G.Node) *convolution {
+	if op := operationOf(n); op != nil {
+		return op.convolution
+	}
+	return nil
+}
+
+// define is the operation without what runs it; inputs follow x and weights.
+func (k *convolution) define(inputs ...*G.Node) definition {
+	s := k.shape
+	return definition{
+		kind: "Conv", name: k.name, shape: matrix(s.Images*s.OutHeight()*s.OutWidth(), s.Filters),
+		inputs:    append([]*G.Node{k.x, k.weights}, inputs...),
+		takesHalf: s.Channels%2 == 0, givesHalf: true, starts: true,
+	}
+}
+
+func (k *convolution) plain() *G.Node {
+	d := k.define()
+	d.convolution, d.wrt, d.backward = k, 2, k.backward
+	d.run = call(func(e *kernel.Engine, b *buffers) { e.ConvForward(k.shape, b.out, b.in[0], b.f(1)) })
+	return k.ctx.apply(d)
+}
+
+// measured leaves the means and then the 1/σ of its columns, [groups, filters] each, in a side buffer.
+func (k *convolution) measured(groups kernel.NormGroups) *G.Node {
+	d, n := k.define(), len(groups)*k.shape.Filters
+	d.side, d.wrt, d.backward = []int{2 * n}, 2, k.backward
+	d.run = call(func(e *kernel.Engine, b *buffers) {
+		statistics := b.side[0].Float32()
+		e.ConvStatistics(k.shape, b.out, statistics[:n], statistics[n:], b.in[0], b.f(1), groups, BatchNormEpsilon)
+	})
+	return k.ctx.apply(d)
+}
+
+// normalized is followed by the normalisation of l; inputs are weight, bias, mean, variance and then the residual.
+func (k *convolution) normalized(l *batchNormLayer, inputs []*G.Node) *G.Node {
+	d := k.define(inputs...)
+	d.fixed = true
+	d.run = call(func(e *kernel.Engine, b *buffers) {
+		residual := optional(b.in, 6)
+		e.ConvNormalized(k.shape, b.out, b.in[0], b.f(1), residual, b.f(2), b.f(3), b.f(4), b.f(5), BatchNormEpsilon, l.relu)
+	})
+	return k.ctx.apply(d)
+}
+
+// backward builds the gradients of input and weights as two operations: that of the pictures is never needed.
+func (k *convolution) backward(c *Ctx, in []*G.Node, _, dy *G.Node) []*G.Node {
+	return []*G.Node{
+		c.apply(definition{
+			kind: "ConvBackwardInput", name: k.name, shape: in[0].Shape(), inputs: []*G.Node{dy, in[1]},
+			takesHalf: true, givesHalf: true, like: in[0],
+			run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardInput(k.shape, b.out, b.in[0], b.f(1)) }),
+		}),
+		c.apply(definition{
+			kind: "ConvBackwardWeights", name: k.name, shape: in[1].Shape(), inputs: []*G.Node{dy, in[0]}, takesHalf: true,
+			run: call(func(e *kernel.Engine, b *buffers) { e.ConvBackwardWeights(k.shape, b.y(), b.in[0], b.in[1]) }),
+		}),
 	}
 }
 

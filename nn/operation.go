@@ -84,6 +84,8 @@ type definition struct {
 	parts *partition
 	// cheap says that the output costs less to compute again than to keep, for graphs that recompute.
 	cheap bool
+	// convolution says that the operation is one, and which.
+	convolution *convolution
 	// backward returns the gradients of the first inputs; the others are not differentiable. With fixed set, a path
 	// of gradients through the operation is an error; with neither, gradients end here.
 	backward func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node

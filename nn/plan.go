@@ -211,8 +211,10 @@ func (p *plan) recordUses(kept []*G.Node) {
 		p.locations[node].value.read(len(p.steps))
 	}
 	for _, norm := range p.graph.batchNorms {
-		for _, side := range p.sides[norm.node] {
-			side.read(len(p.steps)) // Program.BatchNorms shows them
+		if at, computed := p.locations[norm.statistics]; computed {
+			// Program.BatchNorms shows them after a run. Begun early, they lie side by side and not between activations.
+			at.value.wrote(0)
+			at.value.read(len(p.steps))
 		}
 	}
 }

@@ -25,8 +25,8 @@ func (c *Ctx) SetPrecision(p Precision) {
 	c.graph.precision = p
 }
 
-// SetRecompute makes the backward pass compute the outputs of GELU and LayerNorm again instead of keeping them: the same
-// bits with less memory and a little more work. It is set before Compile.
+// SetRecompute makes the backward pass compute the outputs of GELU, LayerNorm and BatchNorm again instead of keeping them:
+// the same bits with less memory and a little more work. It is set before Compile.
 func (c *Ctx) SetRecompute(on bool) { c.graph.recompute = on }
 
 // storesHalf decides the storage of a new node. Matrices of odd width stay float32, because kernels of bf16 read pairs.

@@ -132,33 +132,52 @@ func TestUnknownPrecision(t *testing.T) {
 
 // TestRecompute: computing cheap results again changes no bit and keeps less.
 func TestRecompute(t *testing.T) {
-	for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
-		once, onceArena := runTransformer(t, precision, false)
-		again, againArena := runTransformer(t, precision, true)
-		for i, g := range once {
-			if math.Float32bits(g) != math.Float32bits(again[i]) {
-				t.Fatalf("%s: gradient %d is %g, recomputed %g", precision, i, g, again[i])
+	for name, build := range map[string]func(*nn.Ctx, *G.Node) *G.Node{"transformer": tokenBlocks, "residual network": residualBlocks} {
+		for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+			once, onceArena := runRecomputing(t, build, precision, false)
+			again, againArena := runRecomputing(t, build, precision, true)
+			for i, g := range once {
+				if math.Float32bits(g) != math.Float32bits(again[i]) {
+					t.Fatalf("%s, %s: gradient %d is %g, recomputed %g", name, precision, i, g, again[i])
+				}
 			}
-		}
-		if againArena > onceArena*9/10 {
-			t.Errorf("%s: the arena is %d bytes, recomputed %d", precision, onceArena, againArena)
+			if againArena > onceArena*9/10 {
+				t.Errorf("%s, %s: the arena is %d bytes, recomputed %d", name, precision, onceArena, againArena)
+			}
 		}
 	}
 }
 
-// runTransformer returns the gradients of four blocks of a transformer, and the size of the arena.
-func runTransformer(t *testing.T, precision nn.Precision, recompute bool) ([]float32, int) {
+// tokenBlocks is four blocks, without attention, on rows of 16 numbers.
+func tokenBlocks(c *nn.Ctx, x *G.Node) *G.Node {
+	y := nn.Linear(c, "embed", x, 16, true)
+	for i := range 4 {
+		block := c.Scope(string(rune('a' + i)))
+		y = nn.Add(c, y, nn.Linear(block, "fc2", nn.GELU(c, nn.Linear(block, "fc1", nn.LayerNorm(block, "norm", y), 64, true)), 16, true))
+	}
+	return y
+}
+
+// residualBlocks is a stem and six blocks on four maps of 4×4 positions.
+func residualBlocks(c *nn.Ctx, x *G.Node) *G.Node {
+	y := nn.BatchNorm(c, "stem", nn.Conv(c, "conv", nn.Map{Node: x, Views: 4, Height: 4, Width: 4}, 16, 3, 1, 1), nil, true)
+	for i := range 6 {
+		block, shortcut := c.Scope(string(rune('a'+i))), y
+		y = nn.BatchNorm(block, "bn1", nn.Conv(block, "conv1", y, 8, 1, 1, 0), nil, true)
+		y = nn.BatchNorm(block, "bn2", nn.Conv(block, "conv2", y, 16, 3, 1, 1), &shortcut, true)
+	}
+	return y.Node
+}
+
+// runRecomputing returns the gradients of a model on 64 rows of 16 numbers, and the size of the arena.
+func runRecomputing(t *testing.T, build func(*nn.Ctx, *G.Node) *G.Node, precision nn.Precision, recompute bool) ([]float32, int) {
 	t.Helper()
 	store := nn.NewStore(1)
 	c := nn.NewCtx(store, true)
 	c.SetPrecision(precision)
 	c.SetRecompute(recompute)
 	x := c.Input("x", 64, 16)
-	y := nn.Linear(c, "embed", x, 16, true)
-	for i := range 4 {
-		block := c.Scope(string(rune('a' + i)))
-		y = nn.Add(c, y, nn.Linear(block, "fc2", nn.GELU(c, nn.Linear(block, "fc1", nn.LayerNorm(block, "norm", y), 64, true)), 16, true))
-	}
+	y := build(c, x)
 	program, err := nn.Compile(c, newEngine(t), nn.Sum(c, nn.Multiply(c, y, y)))
 	if err != nil {
 		t.Fatal(err)

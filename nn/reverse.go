@@ -60,7 +60,7 @@ func (r *reverse) visit(node *G.Node) error {
 	if op.fixed {
 		return fmt.Errorf("%v has no gradient, but the cost depends on parameters through it: build the graph for training", op)
 	}
-	gradients, err := op.SymDiff(r.inputs(op), node, grad)
+	gradients, err := op.SymDiff(r.inputs(op), r.again(node), grad)
 	if err != nil {
 		return fmt.Errorf("gradient of %v: %w", op, err)
 	}
@@ -70,27 +70,33 @@ func (r *reverse) visit(node *G.Node) error {
 	return nil
 }
 
-// inputs are what the backward operations of op read: cheap results are computed again if the graph recomputes, so that
-// nothing keeps them alive between the two passes.
+// inputs are what the backward operations of op read.
 func (r *reverse) inputs(op *operation) []*G.Node {
-	if !r.ctx.graph.recompute {
-		return op.inputs
-	}
-	inputs := slices.Clone(op.inputs)
-	for i, input := range inputs {
-		if source := operationOf(input); source != nil && source.cheap {
-			inputs[i] = r.again(input, source)
-		}
+	inputs := make([]*G.Node, len(op.inputs))
+	for i, input := range op.inputs {
+		inputs[i] = r.again(input)
 	}
 	return inputs
 }
 
-// again is a second computation of a node, shared by the backward operations that read it.
-func (r *reverse) again(node *G.Node, op *operation) *G.Node {
+// again is what backward operations read in place of a node: the node itself, or a second computation, shared by them
+// all, so that nothing keeps the first alive between the two passes.
+func (r *reverse) again(node *G.Node) *G.Node {
+	if !r.repeats(node) {
+		return node
+	}
 	if r.copies[node] == nil {
+		op := operationOf(node)
 		r.copies[node] = op.ctx.apply(op.definition)
 	}
 	return r.copies[node]
+}
+
+// repeats reports whether a node is computed again: if the graph recomputes, and the node is cheap and made of what is
+// kept. So of a chain of cheap nodes, as the blocks of a residual network are, every second one is kept.
+func (r *reverse) repeats(node *G.Node) bool {
+	op := operationOf(node)
+	return r.ctx.graph.recompute && op != nil && op.cheap && !slices.ContainsFunc(op.inputs, r.repeats)
 }
 
 func (r *reverse) add(node *G.Node, p part) {

@@ -16,12 +16,17 @@ func (p *Program) BatchNorms() []BatchNormStatistics {
 	var all []BatchNormStatistics
 	l := linker{plan: p.plan, arena: p.arena}
 	for _, norm := range p.plan.graph.batchNorms {
-		if sides := l.whole(p.plan.sides[norm.node]); len(sides) > 0 {
-			all = append(all, BatchNormStatistics{
-				Name: norm.name, RunningMean: norm.mean, RunningVariance: norm.variance, Groups: norm.groups,
-				mean: sides[0].Float32(), rstd: sides[1].Float32(),
-			})
+		at, computed := p.plan.locations[norm.statistics]
+		if !computed {
+			continue
 		}
+		var statistics kernel.Array
+		l.resolve(&statistics, at)
+		n := at.size / 2
+		all = append(all, BatchNormStatistics{
+			Name: norm.name, RunningMean: norm.mean, RunningVariance: norm.variance, Groups: norm.groups,
+			mean: statistics.Float32()[:n], rstd: statistics.Float32()[n:],
+		})
 	}
 	return all
 }

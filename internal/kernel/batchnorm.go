@@ -6,36 +6,59 @@ import "math"
 // all rows. Each group is normalised by its own mean and variance.
 type NormGroups []int
 
-// BatchNormForward normalises each column of x [rows, cols] within each group of rows (Ioffe & Szegedy 2015):
-// y = gamma·(x − mean)·rstd + beta, plus residual [rows, cols] unless nil, negative values cut to 0 if relu.
-// rstd = 1/√(variance + eps) with the biased variance. mean and rstd [len(groups), cols] are kept for
-// BatchNormBackward; the unbiased variance of a group of n rows is (1/rstd² − eps)·n/(n−1). y may be x or residual.
+// BatchNormStatistics sets mean and rstd = 1/√(variance + eps) [len(groups), cols] of each column of x [rows, cols] in
+// each group of rows, with the biased variance; the unbiased one of a group of n rows is (1/rstd² − eps)·n/(n−1).
 // Statistics are found in two passes over cache-sized blocks and joined in float64 (Chan, Golub & LeVeque 1979).
-func (e *Engine) BatchNormForward(y Array, mean, rstd []float32, x, residual Array, gamma, beta []float32, groups NormGroups, cols int, eps float32, relu bool) {
+// ConvStatistics finds them while x is computed.
+func (e *Engine) BatchNormStatistics(mean, rstd []float32, x Array, groups NormGroups, cols int, eps float32) {
+	m := e.newMoments(x, groups, cols, rowBlocks(groups.rows(), cols))
+	e.findMoments(m)
+	e.joinMoments(mean, rstd, m, eps)
+}
+
+// rows is the number of rows of all groups.
+func (g NormGroups) rows() (sum int) {
+	for _, n := range g {
+		sum += n
+	}
+	return sum
+}
+
+// BatchNormApply normalises each column of x [rows, cols] within each group of rows (Ioffe & Szegedy 2015) by the
+// statistics mean and rstd [len(groups), cols]: y = gamma·(x − mean)·rstd + beta, plus residual [rows, cols] unless none,
+// negative values cut to 0 if relu. y may be x or residual.
+func (e *Engine) BatchNormApply(y, x, residual Array, gamma, beta, mean, rstd []float32, groups NormGroups, cols int, relu bool) {
 	factor := e.vector.columns(cols)
 	first := 0
 	for k, rows := range groups {
 		from, to := first*cols, (first+rows)*cols
 		center, inverse := mean[k*cols:(k+1)*cols], rstd[k*cols:(k+1)*cols]
-		e.columnStatistics(center, inverse, x.Slice(from, to), rows, cols, eps)
 		for j, g := range gamma[:cols] {
 			factor[j] = g * inverse[j]
 		}
-		e.normalize(y.Slice(from, to), x.Slice(from, to), residual.Slice(from, to), center, factor, beta[:cols], rows, cols, relu)
+		out, in, skip := y.Slice(from, to), x.Slice(from, to), residual.Slice(from, to)
+		e.normalize(newNormalize(out, in, skip, center, factor, beta[:cols], relu), rows)
 		first += rows
 	}
 }
 
-// BatchNormInference is BatchNormForward with given statistics [cols] instead of the batch's. y may be x or residual.
-func (e *Engine) BatchNormInference(y, x, residual Array, gamma, beta, runningMean, runningVariance []float32, rows, cols int, eps float32, relu bool) {
-	factor := e.vector.columns(cols)
-	for j, g := range gamma[:cols] {
-		factor[j] = float32(float64(g) / math.Sqrt(float64(runningVariance[j])+float64(eps)))
-	}
-	e.normalize(y, x, residual, runningMean[:cols], factor, beta[:cols], rows, cols, relu)
+// BatchNormInference is BatchNormApply with given statistics [cols], which hold a variance instead of rstd, for all rows.
+// y may be x or residual.
+func (e *Engine) BatchNormInference(y, x, residual Array, gamma, beta, mean, variance []float32, rows, cols int, eps float32, relu bool) {
+	factor := e.inferenceFactor(gamma[:cols], variance, eps)
+	e.normalize(newNormalize(y, x, residual, mean[:cols], factor, beta[:cols], relu), rows)
 }
 
-// BatchNormBackward is the gradient of BatchNormForward. dz is dy where the output y was positive (all of dy without
+// inferenceFactor is what each column is multiplied by, until another kernel needs the memory.
+func (e *Engine) inferenceFactor(gamma, variance []float32, eps float32) []float32 {
+	factor := e.vector.columns(len(gamma))
+	for j, g := range gamma {
+		factor[j] = float32(float64(g) / math.Sqrt(float64(variance[j])+float64(eps)))
+	}
+	return factor
+}
+
+// BatchNormBackward is the gradient of BatchNormApply through the statistics too. dz is dy where the output y was positive (all of dy without
 // relu) and also the gradient of the residual, written to dresidual unless nil. With h = (x − mean)·rstd and ⟨·⟩ the
 // mean over a group, dx = gamma·rstd·(dz − ⟨dz⟩ − h·⟨dz·h⟩), dgamma = Σ dz·h, dbeta = Σ dz over all rows. All outputs
 // are overwritten. y is read only with relu. dy may be dresidual, or dx if dresidual is nil.
@@ -142,74 +165,18 @@ func (j *normGradientJob) run(e *Engine, worker, from, to int) {
 	v.shut(j.dx, a, b, dx)
 }
 
-// columnStatistics sets mean and rstd = 1/√(variance + eps) of each column of x [rows, cols].
-func (e *Engine) columnStatistics(mean, rstd []float32, x Array, rows, cols int, eps float32) {
-	step := rowsPerBlock(cols)
-	partials := e.vector.partials(cut(rows, step) * 3 * cols)
-	share(e, &e.jobs.columnMoments, columnMomentsJob{partials, x, cols, step}, rows, step)
-	share(e, &e.jobs.joinMoments, joinMomentsJob{mean, rstd, partials, rows, cols, step, eps}, cols, joinWidth)
+// normalize runs the job over rows.
+func (e *Engine) normalize(j normalizeJob, rows int) {
+	share(e, &e.jobs.normalize, j, rows, rowsPerBlock(j.cols))
 }
 
-// columnMomentsJob finds, of each column in blocks of step rows, a shift c near its mean and Σ d and Σ d², d = x − c.
-type columnMomentsJob struct {
-	partials   []float32
-	x          Array
-	cols, step int
-}
-
-func (j *columnMomentsJob) run(e *Engine, _, from, to int) {
-	v, cols, x := &e.vector, j.cols, j.x.Slice(from*j.cols, to*j.cols)
-	part := j.partials[from/j.step*3*cols:][:3*cols]
-	center, sums, squares := part[:cols], part[cols:2*cols], part[2*cols:]
-	v.sumColumns(center, x, to-from, cols)
-	v.scale(center, center, 1/float32(to-from))
-	if x.Half() {
-		v.half.columnMoments(sums, squares, x.bf16, center, to-from, cols)
-	} else {
-		v.columnMoments(sums, squares, x.f32, center, to-from, cols)
-	}
-}
-
-// joinMomentsJob turns what columnMomentsJob found into mean and rstd, in float64: Σ (x − mean)² = Σ over blocks of
-// Σ d² + 2·(c − mean)·Σ d + n·(c − mean)² (after Chan, Golub & LeVeque 1979).
-type joinMomentsJob struct {
-	mean, rstd, partials []float32
-	rows, cols, step     int
-	eps                  float32
-}
-
-func (j *joinMomentsJob) run(_ *Engine, _, from, to int) {
-	cols, rows := j.cols, j.rows
-	var means, squares [joinWidth]float64
-	for first := 0; first < rows; first += j.step {
-		n, part := float64(min(j.step, rows-first)), j.partials[first/j.step*3*cols:]
-		for c := from; c < to; c++ {
-			means[c-from] += n*float64(part[c]) + float64(part[cols+c])
-		}
-	}
-	for i := range means {
-		means[i] /= float64(rows)
-	}
-	for first := 0; first < rows; first += j.step {
-		n, part := float64(min(j.step, rows-first)), j.partials[first/j.step*3*cols:]
-		for c := from; c < to; c++ {
-			delta := float64(part[c]) - means[c-from]
-			squares[c-from] += float64(part[2*cols+c]) + delta*(2*float64(part[cols+c])+n*delta)
-		}
-	}
-	for c := from; c < to; c++ {
-		variance := max(squares[c-from], 0) / float64(rows)
-		j.mean[c], j.rstd[c] = float32(means[c-from]), float32(1/math.Sqrt(variance+float64(j.eps)))
-	}
-}
-
-// normalize sets y = (x − mean)·factor + beta (+ residual) (cut at 0).
-func (e *Engine) normalize(y, x, residual Array, mean, factor, beta []float32, rows, cols int, relu bool) {
+// newNormalize sets y = (x − mean)·factor + beta (+ residual) (cut at 0), row by row.
+func newNormalize(y, x, residual Array, mean, factor, beta []float32, relu bool) normalizeJob {
 	floor := float32(math.Inf(-1))
 	if relu {
 		floor = 0
 	}
-	share(e, &e.jobs.normalize, normalizeJob{y, x, residual, mean, factor, beta, cols, floor}, rows, rowsPerBlock(cols))
+	return normalizeJob{y, x, residual, mean, factor, beta, len(factor), floor}
 }
 
 type normalizeJob struct {

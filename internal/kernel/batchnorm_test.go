@@ -83,6 +83,12 @@ func (c batchNormCase) lossAround(y []float32, eps float64) func(in [][]float64)
 	}
 }
 
+// batchNorm is the whole forward pass.
+func (e *Engine) batchNorm(y Array, mean, rstd []float32, x, residual Array, gamma, beta []float32, groups NormGroups, cols int, eps float32, relu bool) {
+	e.BatchNormStatistics(mean, rstd, x, groups, cols, eps)
+	e.BatchNormApply(y, x, residual, gamma, beta, mean, rstd, groups, cols, relu)
+}
+
 func TestBatchNorm(t *testing.T) {
 	const eps = 0.1 // bounds rstd, and with it what rounding of the mean does to y
 	inFamilies(t, func(t *testing.T, e *Engine) {
@@ -90,7 +96,7 @@ func TestBatchNorm(t *testing.T) {
 			c := drawBatchNorm(t)
 			n, statistics := c.rows*c.cols, len(c.groups)*c.cols
 			y, mean, rstd := dirty(n), dirty(statistics), dirty(statistics)
-			e.BatchNormForward(F32(y), mean, rstd, F32(c.x), F32(c.residual), c.gamma, c.beta, c.groups, c.cols, eps, c.relu)
+			e.batchNorm(F32(y), mean, rstd, F32(c.x), F32(c.residual), c.gamma, c.beta, c.groups, c.cols, eps, c.relu)
 			wantY, wantMean, wantRstd := batchNormReference(c, float64s(c.x), float64s(c.residual), float64s(c.gamma), float64s(c.beta), eps)
 			near(t, "mean", mean, wantMean, 1e-6)
 			near(t, "rstd", rstd, wantRstd, 3e-6)
@@ -143,7 +149,7 @@ func TestBatchNormStatisticsOfManyRowsFarFromZero(t *testing.T) {
 	_, wantMean, wantRstd := batchNormReference(c, float64s(c.x), nil, float64s(ones), float64s(zeros), 1e-5)
 	inFamilies(t, func(t *testing.T, e *Engine) {
 		y, mean, rstd := dirty(rows*cols), dirty(cols), dirty(cols)
-		e.BatchNormForward(F32(y), mean, rstd, F32(c.x), Array{}, ones, zeros, c.groups, cols, 1e-5, false)
+		e.batchNorm(F32(y), mean, rstd, F32(c.x), Array{}, ones, zeros, c.groups, cols, 1e-5, false)
 		near(t, "mean", mean, wantMean, 1e-6)
 		near(t, "rstd", rstd, wantRstd, 2e-6)
 	})
@@ -158,7 +164,7 @@ func TestBatchNormDependsOnTheProblemOnly(t *testing.T) {
 		out := dirty(2*rows*cols + 6*cols)
 		y, dx, rest := out[:rows*cols], out[rows*cols:2*rows*cols], out[2*rows*cols:]
 		mean, rstd, dgamma, dbeta := rest[:2*cols], rest[2*cols:4*cols], rest[4*cols:5*cols], rest[5*cols:]
-		e.BatchNormForward(F32(y), mean, rstd, F32(x), Array{}, gamma, gamma, groups, cols, 1e-5, true)
+		e.batchNorm(F32(y), mean, rstd, F32(x), Array{}, gamma, gamma, groups, cols, 1e-5, true)
 		e.BatchNormBackward(F32(dx), Array{}, dgamma, dbeta, F32(dy), F32(y), F32(x), gamma, mean, rstd, groups, cols, true)
 		return out
 	})

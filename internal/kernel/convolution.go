@@ -33,22 +33,79 @@ func (s ConvShape) patches(u *productUnit, x Array) source {
 // ConvForward sets y to the convolution of x with w: patches(x)·wᵀ, whose rows are gathered block by block and never
 // exist as a whole (implicit GEMM; Chetlur et al. 2014). Kernels of 3×3 with stride 1 on many channels take Winograd's
 // algorithm (winograd.go) instead, here and in the gradients; for bf16 only where families do not multiply that faster still.
-func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) {
+func (e *Engine) ConvForward(s ConvShape, y, x Array, w []float32) { e.convolve(s, y, x, w, tail{}) }
+
+// ConvStatistics is ConvForward and BatchNormStatistics of y in groups of its rows, found while y is in cache.
+func (e *Engine) ConvStatistics(s ConvShape, y Array, mean, rstd []float32, x Array, w []float32, groups NormGroups, eps float32) {
+	b := rowBlocks(s.outputs(), s.Filters)
+	if e.convolvesStrips(s, y, x) {
+		b = e.unitOf(y, x).stripBlocks(s.outputs())
+	}
+	m := e.newMoments(y.Slice(0, s.outputs()*s.Filters), groups, s.Filters, b)
+	e.convolve(s, y, x, w, tail{moments: m})
+	e.joinMoments(mean, rstd, m, eps)
+}
+
+// ConvNormalized is ConvForward and BatchNormInference of y in place, in the same bits, while y is in cache.
+func (e *Engine) ConvNormalized(
+	s ConvShape, y, x Array, w []float32, residual Array, gamma, beta, mean, variance []float32, eps float32, relu bool,
+) {
+	y = y.Slice(0, s.outputs()*s.Filters)
+	factor := e.inferenceFactor(gamma[:s.Filters], variance, eps)
+	e.convolve(s, y, x, w, tail{normalize: newNormalize(y, y, residual, mean[:s.Filters], factor, beta[:s.Filters], relu)})
+}
+
+// tail is what is done to the rows of a convolution while they are in cache: nothing, if it is empty.
+type tail struct {
+	moments   moments
+	normalize normalizeJob
+}
+
+// block does it to block i, the rows [from, to).
+func (t *tail) block(e *Engine, worker, i, from, to int) {
+	if !t.moments.x.None() {
+		t.moments.find(&e.vector, i)
+	}
+	if !t.normalize.y.None() {
+		t.normalize.run(e, worker, from, to)
+	}
+}
+
+// finish does it in a further pass over all rows.
+func (e *Engine) finish(t tail, rows int) {
+	if !t.moments.x.None() {
+		e.findMoments(t.moments)
+	}
+	if !t.normalize.y.None() {
+		e.normalize(t.normalize, rows)
+	}
+}
+
+// convolvesStrips reports whether a convolution is computed strip by strip.
+func (e *Engine) convolvesStrips(s ConvShape, y, x Array) bool {
+	return !e.byWinograd(s, x, y) && (!s.pointwise() || inStrips(s.inputs(), s.Channels))
+}
+
+// convolve computes a convolution and its tail.
+func (e *Engine) convolve(s ConvShape, y, x Array, w []float32, t tail) {
 	y, x, w = y.Slice(0, s.outputs()*s.Filters), x.Slice(0, s.inputs()*s.Channels), w[:s.Filters*s.patch()]
 	weights := Operand{Data: F32(w), RowStride: 1, ColStride: s.patch()}
+	if e.convolvesStrips(s, y, x) {
+		u := e.unitOf(y, x)
+		p := stripProduct{unit: u, m: s.outputs(), n: s.Filters, k: s.patch(), c: y, cStride: s.Filters, tail: t}
+		p.b = source{matrix: weights, k: s.patch()}
+		if p.a = u.leftSource(rowsOf(x, s.Channels), s.Channels); !s.pointwise() {
+			p.a = s.patches(u, x)
+		}
+		e.strips(p)
+		return
+	}
 	if s.pointwise() {
 		e.MatMul(Product{M: s.inputs(), N: s.Filters, K: s.Channels, A: rowsOf(x, s.Channels), B: weights, C: y, CStride: s.Filters})
-		return
-	}
-	if e.byWinograd(s, x, y) {
+	} else {
 		e.winogradForward(s, y, x, w)
-		return
 	}
-	u := e.unitOf(y, x)
-	e.strips(stripProduct{
-		unit: u, m: s.outputs(), n: s.Filters, k: s.patch(), a: s.patches(u, x), b: source{matrix: weights, k: s.patch()},
-		c: y, cStride: s.Filters,
-	})
+	e.finish(t, s.outputs())
 }
 
 // ConvBackwardWeights sets dw to the gradient of ConvForward with respect to w: dyᵀ·patches(x).

@@ -82,3 +82,75 @@ func TestConvDoesNotDependOnWorkers(t *testing.T) {
 		})
 	}
 }
+
+// normalizedConvs are convolutions in every way that they are computed: in strips, as a grid, by Winograd's algorithm.
+var normalizedConvs = map[string]ConvShape{
+	"strips":    {3, 17, 12, 10, 40, 1, 1, 0},
+	"patches":   {3, 24, 18, 6, 33, 3, 2, 1},
+	"grid":      {2, 7, 5, 20, 24, 1, 1, 0},
+	"Winograd":  {2, 16, 15, 32, 40, 3, 1, 1},
+	"few rows":  {1, 3, 2, 4, 6, 3, 1, 1},
+	"many rows": {2, 45, 40, 4, 8, 1, 1, 0},
+}
+
+// inStorages runs body with float32 activations and with bf16 ones.
+func inStorages(t *testing.T, body func(t *testing.T, array func([]float32) Array)) {
+	for storage, array := range storages {
+		t.Run(storage, func(t *testing.T) { body(t, array) })
+	}
+}
+
+// TestConvStatistics: y has the bits of ConvForward, and the statistics are those of its columns, in groups whose borders
+// lie anywhere in strips.
+func TestConvStatistics(t *testing.T) {
+	const eps = 1e-3
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		inStorages(t, func(t *testing.T, array func([]float32) Array) {
+			for name, s := range normalizedConvs {
+				x, dy, w := convTensors(s)
+				rows, in, y, want := s.outputs(), array(x), array(dirty(len(dy))), array(dirty(len(dy)))
+				e.ConvForward(s, want, in, w)
+				for _, groups := range []NormGroups{{rows}, {rows - 1, 1}, {rows / 3, 1, rows - rows/3 - 1}} {
+					mean, rstd := dirty(len(groups)*s.Filters), dirty(len(groups)*s.Filters)
+					e.ConvStatistics(s, y, mean, rstd, in, w, groups, eps)
+					sameBits(t, name, float32sOf(y), float32sOf(want))
+					c := batchNormCase{groups: groups, rows: rows, cols: s.Filters}
+					ones := make([]float64, s.Filters)
+					_, wantMean, wantRstd := batchNormReference(c, float64s(float32sOf(want)), nil, ones, ones, eps)
+					near(t, name+": mean", mean, wantMean, 2e-6)
+					near(t, name+": rstd", rstd, wantRstd, 5e-6)
+				}
+			}
+		})
+	})
+}
+
+// TestConvNormalized: the same bits as one after the other.
+func TestConvNormalized(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		inStorages(t, func(t *testing.T, array func([]float32) Array) {
+			for name, s := range normalizedConvs {
+				x, dy, w := convTensors(s)
+				in, y, want, n := array(x), array(dirty(len(dy))), array(dirty(len(dy))), s.Filters
+				gamma, mean, variance := normals(seeded(4), n, 1, 0.3), normals(seeded(5), n, 0, 1), normals(seeded(6), n, 2, 0.1)
+				for _, residual := range []Array{{}, array(dy), F32(dy)} {
+					e.ConvForward(s, want, in, w)
+					e.BatchNormInference(want, want, residual, gamma, mean, mean, variance, s.outputs(), n, 1e-3, true)
+					e.ConvNormalized(s, y, in, w, residual, gamma, mean, mean, variance, 1e-3, true)
+					sameBits(t, name, float32sOf(y), float32sOf(want))
+				}
+			}
+		})
+	})
+}
+
+func TestConvStatisticsDoNotDependOnWorkers(t *testing.T) {
+	s := normalizedConvs["many rows"]
+	x, y, w := convTensors(s)
+	groups := NormGroups{1000, s.outputs() - 1000}
+	sameForWorkers(t, func(e *Engine) []float32 {
+		out, statistics := make([]float32, len(y)), make([]float32, 4*s.Filters)
+		e.ConvStatistics(s, F32(out), statistics[:2*s.Filters], statistics[2*s.Filters:], F32(x), w, groups, 1e-5)
+		return append(out, statistics...)
+	})
+}

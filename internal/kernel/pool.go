@@ -37,9 +37,8 @@ func (j *maxPoolJob) run(e *Engine, worker, row, _ int) {
 
 // maxPoolRow pools one row of windows, which see the lines [fromY, toY) of an image in x.
 func (e *Engine) maxPoolRow(s PoolShape, y []float32, argmax []int32, x []float32, fromY, toY int) {
-	for i := range y {
-		y[i], argmax[i] = float32(math.Inf(-1)), -1
-	}
+	fill(y, float32(math.Inf(-1)))
+	fill(argmax, -1)
 	for outX := range s.OutWidth() {
 		left := outX*s.Stride - s.Pad
 		best, index := y[outX*s.Channels:][:s.Channels], argmax[outX*s.Channels:][:s.Channels]
@@ -48,6 +47,16 @@ func (e *Engine) maxPoolRow(s PoolShape, y []float32, argmax []int32, x []float3
 				e.vector.maximum(best, index, x[((inY-fromY)*s.Width+inX)*s.Channels:][:s.Channels], int32(inY*s.Width+inX))
 			}
 		}
+	}
+}
+
+// fill sets all of x to a value, by copies that double: they move whole vectors.
+func fill[T any](x []T, value T) {
+	if len(x) > 0 {
+		x[0] = value
+	}
+	for n := 1; n < len(x); n *= 2 {
+		copy(x[n:], x[:n])
 	}
 }
 

@@ -36,7 +36,7 @@ func (e *Engine) MatMul(p Product) {
 		return
 	}
 	u := e.unitOf(p.A.Data, p.B.Data, p.C)
-	if p.M >= max(stripMinimum, p.K/stripDepth) {
+	if inStrips(p.M, p.K) {
 		e.strips(stripProduct{
 			unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: source{matrix: p.B, k: p.K}, c: p.C, cStride: p.CStride,
 			accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,

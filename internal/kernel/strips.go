@@ -40,6 +40,15 @@ type stripProduct struct {
 	bias       []float32
 	scatter    scatter
 	epilogue   func(from, to int) // called with every finished strip of c; may be nil
+	tail       tail               // likewise
+}
+
+// inStrips reports whether a product with m rows and k terms is computed strip by strip.
+func inStrips(m, k int) bool { return m >= max(stripMinimum, k/stripDepth) }
+
+// stripBlocks are the strips of m rows.
+func (u *productUnit) stripBlocks(m int) blocks {
+	return blocks{m, min(cut(m, u.rowUnit), max(stripTasks, cut(m, stripRows))), u.rowUnit}
 }
 
 // strips computes a product strip by strip.
@@ -47,19 +56,19 @@ func (e *Engine) strips(p stripProduct) {
 	u, words := p.unit, p.unit.words(p.k)
 	depths := max(1, cut(words, u.depth))
 	e.pack(u, p.b, p.n, words, depths)
-	count := min(cut(p.m, u.rowUnit), max(stripTasks, cut(p.m, stripRows)))
-	share(e, &e.jobs.strip, stripJob{p, count, words, depths, u.startRow(p.bias, p.n)}, count, 1)
+	b := u.stripBlocks(p.m)
+	share(e, &e.jobs.strip, stripJob{p, b, words, depths, u.startRow(p.bias, p.n)}, b.count, 1)
 }
 
 type stripJob struct {
 	stripProduct
-	count, words, depths int
-	start                []float32
+	blocks        blocks
+	words, depths int
+	start         []float32
 }
 
 func (j *stripJob) run(e *Engine, worker, i, _ int) {
-	u := j.unit
-	from, to := edge(j.m, i, j.count, u.rowUnit), edge(j.m, i+1, j.count, u.rowUnit)
+	u, from, to := j.unit, j.blocks.edge(i), j.blocks.edge(i+1)
 	u.strip(worker, j, from, to)
 	switch {
 	case j.c.None():
@@ -70,6 +79,7 @@ func (j *stripJob) run(e *Engine, worker, i, _ int) {
 	if j.epilogue != nil {
 		j.epilogue(from, to)
 	}
+	j.tail.block(e, worker, i, from, to)
 }
 
 // narrowRows rounds dense rows of n float32 to the rows of a bf16 matrix.

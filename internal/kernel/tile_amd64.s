@@ -85,12 +85,13 @@ TEXT ·tile2AVX2(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -168,15 +169,16 @@ TEXT ·tile3AVX2(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -265,18 +267,19 @@ TEXT ·tile4AVX2(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -376,21 +379,22 @@ TEXT ·tile5AVX2(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -501,24 +505,25 @@ TEXT ·tile6AVX2(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -711,12 +716,13 @@ TEXT ·tile2SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -809,15 +815,16 @@ TEXT ·tile3SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -925,18 +932,19 @@ TEXT ·tile4SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -1120,12 +1128,13 @@ TEXT ·tile2AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -1203,15 +1212,16 @@ TEXT ·tile3AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -1300,18 +1310,19 @@ TEXT ·tile4AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -1411,21 +1422,22 @@ TEXT ·tile5AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -1536,24 +1548,25 @@ TEXT ·tile6AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -1678,27 +1691,28 @@ TEXT ·tile7AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -1834,30 +1848,31 @@ TEXT ·tile8AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -2004,33 +2019,34 @@ TEXT ·tile9AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -2188,36 +2204,37 @@ TEXT ·tile10AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -2386,39 +2403,40 @@ TEXT ·tile11AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -2601,42 +2619,43 @@ TEXT ·tile12AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -2830,45 +2849,46 @@ TEXT ·tile13AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -3073,48 +3093,49 @@ TEXT ·tile14AVX512(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -3291,7 +3312,7 @@ store:
 	RET
 
 // func tile1AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -3302,6 +3323,12 @@ TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       half+80(FP), BX
+	MOVQ       halfStride+88(FP), SI
+	ADDQ       SI, SI
+	TESTQ      BX, BX
+	CMOVQNE    BX, DX
+	CMOVQNE    SI, CX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
 	ADDQ       CX, DX
@@ -3371,7 +3398,7 @@ whole:
 	RET
 
 // func tile2AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile2AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -3384,12 +3411,19 @@ TEXT ·tile2AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -3470,7 +3504,7 @@ whole:
 	RET
 
 // func tile3AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile3AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -3485,15 +3519,22 @@ TEXT ·tile3AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -3588,7 +3629,7 @@ whole:
 	RET
 
 // func tile4AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile4AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -3605,18 +3646,25 @@ TEXT ·tile4AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -3725,7 +3773,7 @@ whole:
 	RET
 
 // func tile5AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -3744,21 +3792,28 @@ TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -3881,7 +3936,7 @@ whole:
 	RET
 
 // func tile6AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -3902,24 +3957,31 @@ TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -4059,7 +4121,7 @@ whole:
 	RET
 
 // func tile7AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -4082,27 +4144,34 @@ TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -4256,7 +4325,7 @@ whole:
 	RET
 
 // func tile8AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -4281,30 +4350,37 @@ TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -4472,7 +4548,7 @@ whole:
 	RET
 
 // func tile9AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -4499,33 +4575,40 @@ TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -4707,7 +4790,7 @@ whole:
 	RET
 
 // func tile10AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -4736,36 +4819,43 @@ TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -4961,7 +5051,7 @@ whole:
 	RET
 
 // func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile11AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -4992,39 +5082,46 @@ TEXT ·tile11AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -5237,7 +5334,7 @@ whole:
 	RET
 
 // func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile12AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -5270,42 +5367,49 @@ TEXT ·tile12AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -5532,7 +5636,7 @@ whole:
 	RET
 
 // func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile13AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -5567,45 +5671,52 @@ TEXT ·tile13AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -5846,7 +5957,7 @@ whole:
 	RET
 
 // func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tile14AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
@@ -5883,48 +5994,55 @@ TEXT ·tile14AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
 	MOVQ       AX, DX
+	MOVQ       CX, BX
+	MOVQ       half+80(FP), SI
+	MOVQ       halfStride+88(FP), DI
+	ADDQ       DI, DI
+	TESTQ      SI, SI
+	CMOVQNE    SI, DX
+	CMOVQNE    DI, BX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
+	ADDQ       BX, DX
 	MOVQ       a+16(FP), DX
 	MOVQ       aRow+24(FP), BX
 	SHLQ       $0x02, BX
@@ -6270,12 +6388,13 @@ TEXT ·tile2SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -6368,15 +6487,16 @@ TEXT ·tile3SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -6484,18 +6604,19 @@ TEXT ·tile4SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -6618,21 +6739,22 @@ TEXT ·tile5SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -6770,24 +6892,25 @@ TEXT ·tile6SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -6943,27 +7066,28 @@ TEXT ·tile7SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -7134,30 +7258,31 @@ TEXT ·tile8SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -7343,33 +7468,34 @@ TEXT ·tile9SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -7570,36 +7696,37 @@ TEXT ·tile10SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -7815,39 +7942,40 @@ TEXT ·tile11SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX
@@ -8081,42 +8209,43 @@ TEXT ·tile12SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         AX, DX
+	MOVQ         CX, BX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	PREFETCHT0   (DX)
 	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
+	ADDQ         BX, DX
 	MOVQ         a+16(FP), DX
 	MOVQ         aRow+24(FP), BX
 	SHLQ         $0x02, BX

@@ -110,13 +110,13 @@ func BenchmarkColumnSums(b *testing.B) {
 	})
 }
 
-func BenchmarkBatchNormForward(b *testing.B) {
+func BenchmarkBatchNorm(b *testing.B) {
 	rows, cols := benchPositions, benchFilters
 	benchmarkStorages(b, rows*cols, 3, func(values func() Array) func(e *Engine) {
 		x, y, gamma := values(), values(), benchValues(cols)
 		mean, rstd := make([]float32, cols), make([]float32, cols)
 		return func(e *Engine) {
-			e.BatchNormForward(y, mean, rstd, x, Array{}, gamma, gamma, NormGroups{rows}, cols, 1e-5, true)
+			e.batchNorm(y, mean, rstd, x, Array{}, gamma, gamma, NormGroups{rows}, cols, 1e-5, true)
 		}
 	})
 }

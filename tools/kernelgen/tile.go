@@ -74,7 +74,7 @@ func (t *tile) emit() {
 	t.RET()
 }
 
-// begin loads the start values into the accumulators and asks for the lines of C.
+// begin loads the start values into the accumulators and asks for the lines that the results go to.
 func (t *tile) begin() {
 	start := t.pointer("start")
 	first, second := t.vector(), t.vector()
@@ -87,12 +87,25 @@ func (t *tile) begin() {
 		t.VMOVAPS(second, t.sums[i][1])
 	}
 	t.c, t.cStep = t.pointer("c"), t.stride("cStride")
-	ahead := t.GP64()
+	ahead, step := t.GP64(), t.GP64()
 	t.MOVQ(t.c, ahead)
+	t.MOVQ(t.cStep, step)
+	if t.term.suffix == dot.suffix {
+		t.orHalf(ahead, step)
+	}
 	for range t.rows {
 		t.prefetch(ahead, 2*t.bytes-4)
-		t.advance(t.cStep, ahead)
+		t.advance(step, ahead)
 	}
+}
+
+// orHalf moves row and step to where results are rounded to, if there is such a place.
+func (t *tile) orHalf(row, step reg.GPVirtual) {
+	half, halfStep := t.pointer("half"), t.pointer("halfStride")
+	t.ADDQ(halfStep, halfStep)
+	t.TESTQ(half, half)
+	t.CMOVQNE(half, row)
+	t.CMOVQNE(halfStep, step)
 }
 
 // loop adds the outer products of the k columns of A and rows of B.
