@@ -31,9 +31,9 @@ func checkOwnership(p *plan) error {
 		}
 	}
 	for _, norm := range p.graph.batchNorms { // Program.BatchNorms shows their statistics after a run
-		for _, side := range p.sides[norm.node] {
-			if err := o.reads(location{side, 0, side.size}); err != nil {
-				return fmt.Errorf("statistics of %v: %w", norm.node, err)
+		if at, computed := p.locations[norm.statistics]; computed {
+			if err := o.reads(at); err != nil {
+				return fmt.Errorf("%v: %w", norm.statistics, err)
 			}
 		}
 	}
