@@ -209,9 +209,10 @@ func TestExperiments(t *testing.T) {
 		if active := c.ActiveTasks(); len(active) != wanted {
 			t.Errorf("%s trains %v", e.name, active)
 		}
-		want := map[string]int{"clothing-resnet18": resnetEpochs, "clothing-vit-tiny": vitEpochs}[e.recipe]
+		epochs := map[string][2]int{"clothing-resnet18": {resnetEpochs, resnetLong}, "clothing-vit-tiny": {vitEpochs, vitLong}}[e.recipe]
+		want := epochs[0]
 		if strings.HasSuffix(e.name, "-long") {
-			want = resnetLong
+			want = epochs[1]
 		}
 		if c.Train.Epochs != want {
 			t.Errorf("%s trains for %d epochs, want %d", e.name, c.Train.Epochs, want)
