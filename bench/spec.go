@@ -88,7 +88,7 @@ func (o Options) Specs() ([]Spec, error) {
 func (o Options) spec(model Model, mode Mode, precision nn.Precision) Spec {
 	spec := Spec{
 		Model: model.Name, Mode: mode, Precision: precision, Batch: o.Batch, Threads: o.Threads, Seconds: o.Seconds,
-		Kernels: o.Kernels, Profile: o.Profile, Recompute: o.Recompute,
+		Kernels: o.Kernels, Profile: o.Profile, Recompute: o.Recompute && mode == Train,
 	}
 	if spec.Batch == 0 {
 		spec.Batch = model.Batch

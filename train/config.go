@@ -36,7 +36,7 @@ type Config struct {
 	Threads             int            `mapstructure:"threads" validate:"gte=0" doc:"compute threads; 0 = all cores; the results do not depend on it"`
 	MaxSteps            int            `mapstructure:"max_steps" validate:"gte=0" doc:"optimizer steps after which the run ends early; 0 = no limit"`
 	Precision           string         `mapstructure:"precision" validate:"oneof=fp32 bf16 auto" doc:"how activations are stored and multiplied: fp32; bf16, with float32 weights, sums and losses; auto = bf16 on CPUs that multiply it faster"`
-	Recompute           bool           `mapstructure:"recompute" doc:"compute GELU, LayerNorm and batch normalisation again in the backward pass instead of keeping their results: the same bits, about a third less memory for a vision transformer and a fifth for a residual network, a few percent slower"`
+	Recompute           bool           `mapstructure:"recompute" doc:"compute GELU, LayerNorm and batch normalisation again in the backward pass instead of keeping their results: the same bits with about a third less memory for a vision transformer and a fifth for a residual network, at most a few percent slower"`
 	CalibrationPictures int            `mapstructure:"calibration_pictures" validate:"gte=1" doc:"plain training pictures from which batch-norm statistics are recomputed before evaluation and export"`
 	Schedule            ScheduleConfig `mapstructure:"schedule"`
 }
@@ -55,7 +55,7 @@ type ScheduleConfig struct {
 func DefaultConfig() Config {
 	return Config{
 		Epochs: 100, BatchSize: 64, Accumulate: 1, Seed: 1,
-		Precision: "fp32", CalibrationPictures: 512,
+		Precision: "fp32", Recompute: true, CalibrationPictures: 512,
 		Schedule: ScheduleConfig{
 			Name: "cosine", Warmup: 0.05,
 			Milestones: []float64{0.3, 0.6, 0.8}, Factor: 0.2, FinalRatio: 0.01,

@@ -98,7 +98,7 @@ func TestBatchThatDoesNotFit(t *testing.T) {
 	if err := refused(12, total); err != nil {
 		t.Errorf("refused with just enough: %v", err)
 	}
-	tooLarge := refused(12, total-(total-ProgramBytes)/3)
+	tooLarge := refused(12, total-(total-ProgramBytes)/8)
 	if tooLarge == nil {
 		t.Fatal("not refused with too little")
 	}

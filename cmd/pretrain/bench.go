@@ -68,7 +68,7 @@ func (f *benchFlags) register(command *cobra.Command) {
 	flags.Float64Var(&f.options.Seconds, "seconds", 10, "seconds that the steps of a row are timed, for instance --seconds 3")
 	flags.IntVar(&f.options.Threads, "threads", 0, "compute threads, for instance --threads 1 (default all cores)")
 	flags.BoolVar(&f.options.Profile, "profile", false, "measure besides where a step's time goes, per kind of operation, for instance --models resnet50 --profile")
-	flags.BoolVar(&f.options.Recompute, "recompute", false, "compute cheap activations again in the backward pass, as train.recompute does, for instance --models vit_t4_32 --recompute")
+	flags.BoolVar(&f.options.Recompute, "recompute", true, "compute cheap activations again in the backward pass, as train.recompute does, for instance --models vit_t4_32 --recompute=false")
 	flags.BoolVar(&f.scaling, "scaling", false, "measure instead how cost grows with picture size, width, depth, batch and tasks, for instance --scaling --json scaling.json")
 	flags.BoolVar(&f.check, "calibrate", false, "measure instead every kernel family of this machine, and check the table that chooses between them, for instance --calibrate --seconds 1")
 	flags.StringVar(&f.report, "json", "", "`FILE` for the measurements, - for standard output, for instance --json bench.json")
