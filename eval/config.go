@@ -1,6 +1,9 @@
 package eval
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Config is the section `eval`: the online evaluation during training, and the k-NN of every evaluation.
 type Config struct {
@@ -19,6 +22,9 @@ func DefaultConfig() Config {
 // Check finds settings that do not go together. Errors begin with the key.
 func (c Config) Check() error {
 	if c.EveryEpochs == 0 {
+		if c.Train != "" || c.Test != "" {
+			return errors.New("eval.every_epochs is 0, so nobody would look at eval.train and eval.test: set it, for instance to 5, or leave them out")
+		}
 		return nil
 	}
 	for _, folder := range []struct{ key, path string }{{"eval.train", c.Train}, {"eval.test", c.Test}} {

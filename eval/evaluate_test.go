@@ -176,14 +176,25 @@ func TestReportCountsPictures(t *testing.T) {
 	}
 }
 
-func TestConfigWantsBothFolders(t *testing.T) {
-	config := DefaultConfig()
-	config.EveryEpochs, config.Train = 2, "labelled/train"
-	if err := config.Check(); err == nil || !strings.Contains(err.Error(), "eval.test") {
-		t.Errorf("got %v", err)
-	}
-	config.EveryEpochs = 0
-	if err := config.Check(); err != nil {
-		t.Error(err)
+// TestConfigOfOnlineEvaluation: folders and the epochs between two evaluations go together.
+func TestConfigOfOnlineEvaluation(t *testing.T) {
+	for _, c := range []struct {
+		every       int
+		train, test string
+		want        string // in the error; empty for none
+	}{
+		{0, "", "", ""},
+		{2, "a", "b", ""},
+		{2, "a", "", "eval.test is empty"},
+		{2, "", "b", "eval.train is empty"},
+		{0, "a", "b", "eval.every_epochs is 0"},
+		{0, "", "b", "eval.every_epochs is 0"},
+	} {
+		config := DefaultConfig()
+		config.EveryEpochs, config.Train, config.Test = c.every, c.train, c.test
+		err := config.Check()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
+			t.Errorf("%+v: got %v", c, err)
+		}
 	}
 }
