@@ -31,6 +31,7 @@ type Report struct {
 	Test    int        `json:"test_pictures"`
 	Val     int        `json:"validation_pictures"`
 	Bad     int        `json:"unreadable_pictures"`
+	Grid    int        `json:"grid"` // cells along a side of a layer's map that make its vector; 1 = one mean
 	Rows    []Row      `json:"rows"`
 	Splits  []SplitRow `json:"splits,omitempty"` // over redrawn splits of all parts, if asked for
 }

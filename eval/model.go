@@ -22,7 +22,9 @@ type Model struct {
 	batch   int
 	program *nn.Program
 	images  *G.Node
-	layers  []*G.Node // [batch, channels of the layer]
+	layers  []*G.Node // [batch, channels of the layer]; the maps themselves if they are read as grids
+	maps    []nn.Map  // of the layers
+	cells   int       // along a side of the grid, see Grid; 0 = none
 }
 
 // NewModel compiles the forward graph of a backbone for batches of the given number of pictures. Parameters that the
@@ -34,14 +36,22 @@ func NewModel(b backbone.Backbone, store *nn.Store, engine *kernel.Engine, norm 
 // NewModelIn is NewModel in another precision. The vectors are float32 in every one.
 func NewModelIn(precision nn.Precision, b backbone.Backbone, store *nn.Store, engine *kernel.Engine, norm data.Normalization, batch int) (*Model, error) {
 	m := &Model{Backbone: b, Normalization: norm, store: store, engine: engine, batch: batch}
-	c := nn.NewCtx(store, false)
-	c.SetPrecision(precision)
-	if err := m.build(c); err != nil {
+	if err := m.compile(precision); err != nil {
 		return nil, err
 	}
+	return m, nil
+}
+
+// compile makes the program.
+func (m *Model) compile(precision nn.Precision) error {
+	c := nn.NewCtx(m.store, false)
+	c.SetPrecision(precision)
+	if err := m.build(c); err != nil {
+		return err
+	}
 	var err error
-	m.program, err = nn.Compile(c, engine, nil, m.layers...)
-	return m, err
+	m.program, err = nn.Compile(c, m.engine, nil, m.layers...)
+	return err
 }
 
 // build adds the forward graph.
@@ -52,10 +62,17 @@ func (m *Model) build(c *nn.Ctx) error {
 	if err != nil {
 		return fmt.Errorf("backbone %s: %w", m.Backbone.Name(), err)
 	}
-	for _, layer := range features.Layers {
-		m.layers = append(m.layers, nn.MeanPool(c, layer.Node, m.batch))
+	m.maps = features.Layers
+	for _, layer := range m.maps {
+		if m.cells > 0 {
+			m.layers = append(m.layers, layer.Node)
+		} else {
+			m.layers = append(m.layers, nn.MeanPool(c, layer.Node, m.batch))
+		}
 	}
-	m.layers[len(m.layers)-1] = features.Pooled
+	if m.cells == 0 {
+		m.layers[len(m.layers)-1] = features.Pooled
+	}
 	return nil
 }
 
@@ -76,7 +93,14 @@ func (m *Model) Program() *nn.Program { return m.program }
 func (m *Model) Layers() int { return len(m.layers) }
 
 // Dim is the length of the vectors of a layer.
-func (m *Model) Dim(layer int) int { return m.layers[layer-1].Shape()[1] }
+func (m *Model) Dim(layer int) int {
+	channels := m.layers[layer-1].Shape()[1]
+	if m.cells == 0 {
+		return channels
+	}
+	rows, columns := m.gridShape(m.maps[layer-1])
+	return rows * columns * channels
+}
 
 // CheckLayer reports a layer that the backbone does not have.
 func (m *Model) CheckLayer(layer int) error {
@@ -86,7 +110,7 @@ func (m *Model) CheckLayer(layer int) error {
 	return nil
 }
 
-// Embed runs one batch of normalised pixels, [batch·side·side, 3]. The vectors of the layers, [batch, channels] each,
+// Embed runs one batch of normalised pixels, [batch·side·side, 3]. The vectors of the layers, [batch, Dim(layer)] each,
 // belong to the model until the next call.
 func (m *Model) Embed(pixels []float32) ([][]float32, error) {
 	m.program.Bind(m.images, pixels)
@@ -94,8 +118,12 @@ func (m *Model) Embed(pixels []float32) ([][]float32, error) {
 		return nil, err
 	}
 	var vectors [][]float32
-	for _, layer := range m.layers {
-		vectors = append(vectors, m.program.Value(layer))
+	for i, layer := range m.layers {
+		value := m.program.Value(layer)
+		if m.cells > 0 {
+			value = m.gridOf(m.maps[i], value)
+		}
+		vectors = append(vectors, value)
 	}
 	return vectors, nil
 }

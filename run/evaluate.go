@@ -18,6 +18,7 @@ type EvaluateOptions struct {
 	Layers           []int    // nil = all
 	Features         []string // pretrained, random, pixels; nil = all
 	Splits           int      // redrawn splits of all labelled pictures; 0 = none
+	Grid             int      // cells along a side of a layer's map that make its vector; 0 and 1 = one mean
 }
 
 // Evaluate measures the run's features beside those of the same network with random weights and of the bare pixels, or
@@ -42,11 +43,16 @@ func (r *Run) Evaluate(ctx context.Context, options EvaluateOptions) (eval.Repor
 			return report, train.Usage(fmt.Errorf("--features %s: must be among %s", name, strings.Join(FeatureNames(), ", ")))
 		}
 	}
+	grid := max(1, options.Grid)
+	if options.Grid < 0 || grid > eval.MostCells {
+		return report, train.Usage(fmt.Errorf("--grid %d: must be 1 to %d cells along a side", options.Grid, eval.MostCells))
+	}
+	report.Grid = grid
 	for _, name := range FeatureNames() {
 		if !slices.Contains(wanted, name) {
 			continue
 		}
-		if err := r.measure(ctx, evaluation, name, &report); err != nil {
+		if err := r.measure(ctx, evaluation, name, grid, &report); err != nil {
 			return report, err
 		}
 	}
@@ -57,18 +63,20 @@ func (r *Run) Evaluate(ctx context.Context, options EvaluateOptions) (eval.Repor
 func FeatureNames() []string { return []string{"pretrained", "random", "pixels"} }
 
 // measure adds one kind of features to the report.
-func (r *Run) measure(ctx context.Context, evaluation eval.Evaluation, name string, report *eval.Report) error {
-	switch name {
-	case "pixels":
+func (r *Run) measure(ctx context.Context, evaluation eval.Evaluation, name string, grid int, report *eval.Report) error {
+	if name == "pixels" {
 		return evaluation.Pixels(ctx, r.Model.Normalization, report)
-	case "random":
-		random, err := r.randomModel(ctx, evaluation.Train)
-		if err != nil {
+	}
+	model, err := r.Model, error(nil)
+	if name == "random" {
+		if model, err = r.randomModel(ctx, evaluation.Train); err != nil {
 			return err
 		}
-		return evaluation.Model(ctx, name, random, report)
 	}
-	return evaluation.Model(ctx, name, r.Model, report)
+	if model, err = model.Grid(grid); err != nil {
+		return err
+	}
+	return evaluation.Model(ctx, name, model, report)
 }
 
 // evaluation opens the labelled folders.

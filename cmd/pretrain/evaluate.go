@@ -45,6 +45,7 @@ ever chosen on --test.`,
 	flags.StringSliceVar(&options.Features, "features", run.FeatureNames(), "what is measured: the run, the same network with random weights, the bare pixels; for instance --features pretrained")
 	flags.StringVar(&layers, "layers", "all", "layers to measure, from 1, for instance --layers 2,4")
 	flags.IntVar(&options.Splits, "splits", 0, "besides, redraw train, test and validation part this often from all labelled pictures and report the mean, for instance --splits 10")
+	flags.IntVar(&options.Grid, "grid", 1, "read every layer as the means over a grid of this many cells along a side of its map, which tells where things are too; 1 = one mean; for instance --grid 4")
 	flags.StringVar(&file, "json", "", "`FILE` for the measurements, - for standard output, for instance --json eval.json (default RUN/eval/eval.json)")
 	required(command, "train")
 	required(command, "test")
