@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,6 +29,7 @@ func main() {
 	flag.StringVar(&only, "only", "", "experiments whose name matches this regular expression")
 	flag.StringVar(&seeds, "seeds", "1,2,3", "seeds of the experiments that are repeated")
 	flag.BoolVar(&s.tables, "tables", false, "print the tables of what is measured, train nothing")
+	flag.IntVar(&s.grid, "grid", 1, "read the runs as grids of this many cells along a side (see pretrain eval --grid), without redrawn splits")
 	flag.StringVar(&settings, "set", "", "settings KEY=VALUE of every run, with commas between them")
 	flag.Parse()
 	if s.data == "" && !s.tables {
@@ -52,6 +54,15 @@ type suite struct {
 	seeds               []string
 	settings            []string // of every run
 	tables              bool     // only
+	grid                int      // cells along a side; at most 1 = one mean
+}
+
+// reading marks the files of a way to read the runs.
+func (s suite) reading() string {
+	if s.grid <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("-grid%d", s.grid)
 }
 
 // run makes what is missing and prints the tables of what there is.
@@ -70,7 +81,7 @@ func (s suite) run(chosen *regexp.Regexp) error {
 			rows = append(rows, measured...)
 		}
 	}
-	if err := writeCSV(filepath.Join(s.out, "results.csv"), rows); err != nil {
+	if err := writeCSV(filepath.Join(s.out, "results"+s.reading()+".csv"), rows); err != nil {
 		return err
 	}
 	return printTables(os.Stdout, rows)
@@ -94,7 +105,7 @@ func (s suite) seedsOf(e experiment) []string {
 // measure trains and evaluates one experiment, unless that was done before.
 func (s suite) measure(e experiment, seed string) ([]row, error) {
 	run := filepath.Join(s.out, e.name+"-seed"+seed)
-	report := filepath.Join(run, "eval", "eval.json")
+	report := filepath.Join(run, "eval", "eval"+s.reading()+".json")
 	if _, err := os.Stat(report); err != nil {
 		if s.tables {
 			return nil, nil
@@ -123,7 +134,12 @@ func (s suite) train(e experiment, seed, run string) error {
 
 // evaluate measures a run and, if wanted, random weights and pixels beside it.
 func (s suite) evaluate(run, report string, beside bool) error {
-	arguments := []string{"eval", run, "--train", s.part("train"), "--val", s.part("val"), "--test", s.part("test"), "--splits", "10", "--json", report}
+	reading := []string{"--splits", "10"}
+	if s.grid > 1 {
+		reading = []string{"--grid", strconv.Itoa(s.grid)}
+	}
+	arguments := []string{"eval", run, "--train", s.part("train"), "--val", s.part("val"), "--test", s.part("test")}
+	arguments = slices.Concat(arguments, reading, []string{"--json", report})
 	if !beside {
 		arguments = append(arguments, "--features", "pretrained")
 	}

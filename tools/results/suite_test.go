@@ -92,6 +92,14 @@ func TestSuiteMakesWhatIsMissing(t *testing.T) {
 	if diff := cmp.Diff([]string{train + " --resume", evaluate}, log()); diff != "" {
 		t.Error(diff)
 	}
+	s.grid = 4
+	if _, err := s.measure(e, "1"); err != nil {
+		t.Fatal(err)
+	}
+	evaluate = strings.NewReplacer("--splits 10", "--grid 4", "eval.json", "eval-grid4.json").Replace(evaluate)
+	if diff := cmp.Diff([]string{train + " --resume", evaluate}, log()); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // TestRandomWeightsAreMeasuredOnce, beside the first seed of the experiments that ask for it.
