@@ -4,7 +4,10 @@ import "github.com/mmcloughlin/avo/reg"
 
 // emitLayerNorm emits the loops of layernorm.go.
 func emitLayerNorm(l *loops) {
-	l.storages(func() { layerNorm(l) })
+	l.storages(func() {
+		layerNorm(l)
+		layerNormBackward(l)
+	})
 }
 
 func layerNorm(l *loops) {
@@ -63,12 +66,14 @@ func layerNorm(l *loops) {
 	}
 	l.rows(rows, func() { body(1) })
 	l.end()
+}
 
+func layerNormBackward(l *loops) {
 	l.function("layerNormBackward", "func(dx []T, dgamma, dbeta []float32, dy, x []T, gamma, mean, rstd []float32, rows, cols int)")
-	p = l.arrays("dx", "dgamma", "dbeta", "dy", "x", "gamma", "mean", "rstd")
+	p := l.arrays("dx", "dgamma", "dbeta", "dy", "x", "gamma", "mean", "rstd")
 	dx, dgamma, dbeta, dy := p[0], p[1], p[2], p[3]
-	x, gamma, mean, rstd = p[4], p[5], p[6], p[7]
-	rows, cols = l.integer("rows"), l.integer("cols")
+	x, gamma, mean, rstd := p[4], p[5], p[6], p[7]
+	rows, cols := l.integer("rows"), l.integer("cols")
 	l.rows(rows, func() {
 		center, inverse := l.spread(at(mean)), l.spread(at(rstd))
 		sum, product := l.zeros(), l.zeros()
