@@ -65,7 +65,7 @@ sample: ## the embedded pictures, from Debian packages (needs apt-get and dpkg-d
 torchreference: ## values of PyTorch that the backbones are held against (needs Debian's python3-torch, python3-torchvision)
 	/usr/bin/python3 tools/torchreference/reference.py backbone/testdata
 
-DATA := ../shared/data/clothing-128
+DATA :=
 
 results: build ## the tables of docs/results.md: hours; DATA names the folder with train, val and test
 	cd tools && go run ./results -pretrain ../bin/pretrain -data $(abspath $(DATA)) -out ../runs/results
