@@ -7,7 +7,9 @@ package data
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // Image is a decoded picture: packed 8-bit sRGB, three bytes a pixel, rows from top to bottom without padding.
@@ -49,3 +51,19 @@ func (e *PictureError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.E
 
 // Unwrap returns what is wrong with the picture, without its path.
 func (e *PictureError) Unwrap() error { return e.Err }
+
+// Kind sorts what can be wrong with a picture: "missing", "forbidden", "unknown_type", "too_large", or "damaged" for what
+// its decoder cannot read.
+func (e *PictureError) Kind() string {
+	switch {
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return "missing"
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "forbidden"
+	case errors.Is(e.Err, errNoPicture), errors.Is(e.Err, errHEIF):
+		return "unknown_type"
+	case errors.Is(e.Err, errTooLarge):
+		return "too_large"
+	}
+	return "damaged"
+}

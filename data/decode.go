@@ -57,6 +57,9 @@ func Formats() []string {
 // errNoPicture says that a file's first bytes are those of no type that is read.
 var errNoPicture = fmt.Errorf("holds no picture of a type that is read (%s)", strings.Join(Formats(), ", "))
 
+// errTooLarge ends the message about a picture that would fill the memory.
+var errTooLarge = fmt.Errorf("more than data.MaxPixels (%d) are refused", MaxPixels)
+
 // errHEIF covers the pictures of phones, which users expect to work.
 var errHEIF = errors.New("is a HEIC or AVIF picture, which is not read; convert it to JPEG or PNG")
 
@@ -142,7 +145,7 @@ func checkDimensions(c image.Config) error {
 		return fmt.Errorf("it has no pixels (%d×%d)", c.Width, c.Height)
 	}
 	if c.Height > MaxPixels/c.Width {
-		return fmt.Errorf("it has %d×%d pixels: more than data.MaxPixels (%d) are refused; shrink it", c.Width, c.Height, MaxPixels)
+		return fmt.Errorf("it has %d×%d pixels: %w; shrink it", c.Width, c.Height, errTooLarge)
 	}
 	return nil
 }

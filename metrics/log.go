@@ -48,9 +48,14 @@ type Record struct {
 	LearningRate      Number          `json:"learning_rate"`       // of the last step
 	GradientNorm      Number          `json:"gradient_norm"`       // before clipping
 	DataWaitRatio     Number          `json:"data_wait_ratio"`     // part of the wall-clock time that waited for data
-	Loss              Number          `json:"loss"`                // weighted sum of the task losses
+	Phases            Phases          `json:"phase_seconds"`       // of a step
+	Operations        Number          `json:"operations_per_second"`
+	PeakShare         Number          `json:"peak_share"`        // of the passes: operations over those reached on registers alone
+	Remaining         Number          `json:"remaining_seconds"` // estimate of the time to the end of the run
+	Loss              Number          `json:"loss"`              // weighted sum of the task losses
 	Tasks             map[string]Task `json:"tasks"`
-	Probes            []Probe         `json:"probes,omitempty"` // measured in this interval
+	Probes            []Probe         `json:"probes,omitempty"`     // measured in this interval
+	Inspection        *Inspection     `json:"inspection,omitempty"` // the last closer look in this interval
 }
 
 // Task is what is known of one pretext task.
@@ -66,6 +71,30 @@ type Probe struct {
 	Probe    string `json:"probe"`    // "knn" or "linear"
 	Layer    string `json:"layer"`    // of the backbone
 	Accuracy Number `json:"accuracy"` // 0 to 1
+}
+
+// Inspection is a closer look at one step.
+type Inspection struct {
+	Step              int64             `json:"step"`                // that was looked at
+	TaskGradientNorms map[string]Number `json:"task_gradient_norms"` // of the unweighted losses, on what all tasks share
+	Cosines           []Cosine          `json:"cosines,omitempty"`   // between the tasks' gradients, each pair once
+	ParameterNorm     Number            `json:"parameter_norm"`
+	Updates           map[string]Number `json:"updates"`            // block → L2 norm of its change over that of its parameters
+	Features          []FeatureHealth   `json:"features,omitempty"` // of training pictures, the layers in order
+}
+
+// Cosine is that between the gradients of two tasks, whose names are in order.
+type Cosine struct {
+	Task   string `json:"task"`
+	Other  string `json:"other"`
+	Cosine Number `json:"cosine"`
+}
+
+// FeatureHealth tells whether the features of a layer have collapsed.
+type FeatureHealth struct {
+	Layer  string `json:"layer"`
+	Rank   Number `json:"rank"`   // effective rank (RankMe, Garrido et al. 2023)
+	Spread Number `json:"spread"` // standard deviation of the normalised features over that of random directions
 }
 
 // Log appends records to metrics.jsonl. Each record is handed to the operating system at once, so a process that is

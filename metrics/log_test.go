@@ -15,14 +15,17 @@ import (
 )
 
 func exampleRecord(step int64) Record {
+	seen := exampleInspection()
 	return Record{
 		Step: step, Epoch: 1, Time: time.Date(2025, 1, 2, 3, 4, 5, 6e6, time.UTC), Pictures: 64 * step, Views: 256 * step,
 		PicturesPerSecond: 812.5, LearningRate: 1e-3, GradientNorm: 1.25, DataWaitRatio: 0.015, Loss: 3.5,
+		Phases:     Phases{Data: 0.01, Forward: 0.06, Backward: 0.11, Optimizer: 0.015, Other: 0.005},
+		Operations: 1e11, PeakShare: 0.75, Remaining: 90,
 		Tasks: map[string]Task{
 			"rotation":     {Loss: 1.5, Weight: 1, Accuracy: number(0.25)},
 			"colorization": {Loss: 4, Weight: 0.5, Metrics: map[string]Number{"psnr": 19.5}},
 		},
-		Probes: []Probe{{"knn", "12", 0.5}},
+		Probes: []Probe{{"knn", "12", 0.5}}, Inspection: &seen,
 	}
 }
 
@@ -69,9 +72,14 @@ func store(t testing.TB, text string) string {
 // TestLine fixes the names of the fields: people's notebooks depend on them.
 func TestLine(t *testing.T) {
 	const want = `{"step":2,"epoch":1,"time":"2025-01-02T03:04:05.006Z","pictures":128,"views":512,"pictures_per_second":812.5,` +
-		`"learning_rate":0.001,"gradient_norm":1.25,"data_wait_ratio":0.015,"loss":3.5,"tasks":{` +
+		`"learning_rate":0.001,"gradient_norm":1.25,"data_wait_ratio":0.015,` +
+		`"phase_seconds":{"data":0.01,"forward":0.06,"backward":0.11,"optimizer":0.015,"other":0.005},` +
+		`"operations_per_second":100000000000,"peak_share":0.75,"remaining_seconds":90,"loss":3.5,"tasks":{` +
 		`"colorization":{"loss":4,"weight":0.5,"metrics":{"psnr":19.5}},"rotation":{"loss":1.5,"weight":1,"accuracy":0.25}},` +
-		`"probes":[{"probe":"knn","layer":"12","accuracy":0.5}]}` + "\n"
+		`"probes":[{"probe":"knn","layer":"12","accuracy":0.5}],` +
+		`"inspection":{"step":1,"task_gradient_norms":{"colorization":0.5,"rotation":2},` +
+		`"cosines":[{"task":"colorization","other":"rotation","cosine":-0.25}],"parameter_norm":60,` +
+		`"updates":{"blocks.0":0.001,"tasks.rotation":0.01},"features":[{"layer":"12","rank":40.5,"spread":0.9}]}}` + "\n"
 	if diff := cmp.Diff(want, lines(t, 2)); diff != "" {
 		t.Error(diff)
 	}

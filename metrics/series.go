@@ -1,43 +1,61 @@
 package metrics
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // Series is every Prometheus series of the program, on a registry of its own. Names are in base units; a task, a
-// metric, a probe and a layer are labels, a step or an epoch never is (each value would become a new series).
-// Counters start at 0 in each process. All methods may be called from several goroutines at once.
+// metric, a block, a probe and a layer are labels, a step or an epoch never is (each value would become a new series).
+// The number of series depends on the configuration alone. Counters start at 0 in each process. All methods may be called
+// from several goroutines at once.
 type Series struct {
 	registry *prometheus.Registry
 
 	runInfo       *prometheus.GaugeVec
 	runProgress   prometheus.Gauge
+	runRemaining  prometheus.Gauge
+	runFailed     prometheus.Gauge
 	epochProgress prometheus.Gauge
 
 	loss         prometheus.Gauge
 	taskLoss     *prometheus.GaugeVec
 	taskWeight   *prometheus.GaugeVec
 	taskAccuracy *prometheus.GaugeVec
+	taskChance   *prometheus.GaugeVec
 	taskMetric   *prometheus.GaugeVec
-	learningRate prometheus.Gauge
-	gradientNorm prometheus.Gauge
+	taskGradient *prometheus.GaugeVec
+	taskCosine   *prometheus.GaugeVec
 
-	stepDuration prometheus.Histogram
-	dataWait     prometheus.Counter
-	dataQueue    prometheus.Gauge
-	images       prometheus.Counter
-	views        prometheus.Counter
-	badImages    prometheus.Counter
+	learningRate  prometheus.Gauge
+	gradientNorm  prometheus.Gauge
+	parameterNorm prometheus.Gauge
+	updateRatio   *prometheus.GaugeVec
+	lossScale     prometheus.Gauge
+	skippedSteps  prometheus.Counter
+
+	stepDuration  prometheus.Histogram
+	phase         *prometheus.CounterVec
+	dataWait      prometheus.Counter
+	dataQueue     prometheus.Gauge
+	images        prometheus.Counter
+	views         prometheus.Counter
+	badImages     *prometheus.CounterVec
+	cacheRequests *prometheus.CounterVec
+	cacheBytes    prometheus.Gauge
+
+	operations prometheus.Counter
+	peak       prometheus.Gauge
+	peakShare  prometheus.Gauge
+	arenaBytes prometheus.Gauge
 
 	checkpointDuration  prometheus.Histogram
 	checkpointSize      prometheus.Gauge
 	checkpointTimestamp prometheus.Gauge
 
 	probeAccuracy *prometheus.GaugeVec
+	featureRank   *prometheus.GaugeVec
+	featureSpread *prometheus.GaugeVec
 }
 
 // Buckets, in seconds, of steps (a small model's takes some 20 ms, ViT-Base's many seconds) and of checkpoints.
@@ -52,23 +70,45 @@ func NewSeries() *Series {
 		runInfo: gauges("run_info", "What is running; always 1.",
 			"version", "backbone", "kernels", "tasks", "config"),
 		runProgress:   gauge("run_progress_ratio", "Part of the run's steps that is done."),
+		runRemaining:  gauge("run_remaining_seconds", "Estimate of the time to the end of the run, from the speed of the last steps."),
+		runFailed:     gauge("run_failed", "1 once the run has ended in an error, 0 until then; to be scraped it needs metrics.linger_seconds or metrics.push."),
 		epochProgress: gauge("epoch_progress_ratio", "Part of the current epoch that is done."),
 
 		loss:         gauge("loss", "Weighted sum of the task losses in the last step."),
 		taskLoss:     gauges("task_loss", "Loss of a pretext task in the last step, before weighting.", "task"),
 		taskWeight:   gauges("task_weight", "Weight of a pretext task's loss in the last step.", "task"),
 		taskAccuracy: gauges("task_accuracy_ratio", "Accuracy of a pretext task in the last step.", "task"),
+		taskChance:   gauges("task_chance_accuracy_ratio", "Accuracy of always giving a pretext task's commonest answer.", "task"),
 		taskMetric:   gauges("task_metric", "A pretext task's own measure in the last step.", "task", "metric"),
-		learningRate: gauge("learning_rate", "Learning rate of the last step."),
-		gradientNorm: gauge("gradient_norm", "L2 norm of the gradient in the last step, before clipping."),
+		taskGradient: gauges("task_gradient_norm",
+			"L2 norm of the gradient of a pretext task's loss, before weighting, on the parameters that all tasks share; of the last step that was looked at closer.", "task"),
+		taskCosine: gauges("task_gradient_cosine",
+			"Cosine between the gradients of two pretext tasks on the parameters that all tasks share: below zero they work against each other.", "task", "other"),
+
+		learningRate:  gauge("learning_rate", "Learning rate of the last step."),
+		gradientNorm:  gauge("gradient_norm", "L2 norm of the gradient in the last step, before clipping."),
+		parameterNorm: gauge("parameter_norm", "L2 norm of all parameters, after the last step that was looked at closer."),
+		updateRatio: gauges("update_ratio",
+			"L2 norm of what a step changed in a block of the network over that of the block's parameters; about 0.001 is usual.", "block"),
+		lossScale:    gauge("loss_scale", "Factor of the loss in the backward pass; always 1, as bf16 reaches as far as float32."),
+		skippedSteps: counter("skipped_steps_total", "Steps that changed no parameter; always 0, as a loss that is not finite ends the run."),
 
 		stepDuration: histogram("step_duration_seconds",
 			"Wall-clock time of a training step, waiting for data included.", stepBuckets),
-		dataWait:  counter("data_wait_seconds_total", "Time that training steps waited for data."),
-		dataQueue: gauge("data_queue_batches", "Batches that are ready and wait for the training step."),
-		images:    counter("images_total", "Pictures trained on, counted once an epoch."),
-		views:     counter("views_total", "Views of pictures that passed the backbone in training."),
-		badImages: counter("bad_images_total", "Pictures that could not be decoded and were replaced."),
+		phase: counters("step_phase_seconds_total",
+			"Time of training steps by phase: data (waiting for it), forward, backward, optimizer, other (closer looks, measures).", "phase"),
+		dataWait:      counter("data_wait_seconds_total", "Time that training steps waited for data."),
+		dataQueue:     gauge("data_queue_batches", "Batches that are ready and wait for the training step."),
+		images:        counter("images_total", "Pictures trained on, counted once an epoch."),
+		views:         counter("views_total", "Views of pictures that passed the backbone in training."),
+		badImages:     counters("bad_images_total", "Pictures that could not be read and were replaced, by what is wrong with them.", "kind"),
+		cacheRequests: counters("cache_requests_total", "Pictures asked of the memory cache, by result: hit or miss.", "result"),
+		cacheBytes:    gauge("cache_bytes", "Memory of the pictures that are kept decoded."),
+
+		operations: counter("floating_point_operations_total", "Multiplications and additions of the matrix products and convolutions of training steps, those of the algorithm, not of shortcuts."),
+		peak:       gauge("peak_operations_per_second", "Floating-point operations a second that the compute threads reach on registers alone, measured at the start."),
+		peakShare:  gauge("peak_share_ratio", "Floating-point operations a second of the last step's passes over those reached on registers alone."),
+		arenaBytes: gauge("arena_bytes", "Memory of the intermediate results of a step, planned when the run begins."),
 
 		checkpointDuration: histogram("checkpoint_duration_seconds",
 			"Wall-clock time of writing a checkpoint.", checkpointBuckets),
@@ -77,18 +117,27 @@ func NewSeries() *Series {
 
 		probeAccuracy: gauges("probe_accuracy_ratio",
 			"Accuracy of an online probe of the frozen features.", "probe", "layer"),
+		featureRank: gauges("feature_rank",
+			"Effective rank of a layer's features of training pictures (RankMe); near 1 they have collapsed.", "layer"),
+		featureSpread: gauges("feature_spread_ratio",
+			"Standard deviation of a layer's normalised features over that of directions at random; near 0 they have collapsed.", "layer"),
 	}
 	s.register()
+	s.lossScale.Set(1)
 	return s
 }
 
 func (s *Series) register() {
 	s.registry = prometheus.NewPedanticRegistry()
 	s.registry.MustRegister( // fails only if two of these lines say the same
-		s.runInfo, s.runProgress, s.epochProgress,
-		s.loss, s.taskLoss, s.taskWeight, s.taskAccuracy, s.taskMetric, s.learningRate, s.gradientNorm,
-		s.stepDuration, s.dataWait, s.dataQueue, s.images, s.views, s.badImages,
-		s.checkpointDuration, s.checkpointSize, s.checkpointTimestamp, s.probeAccuracy,
+		s.runInfo, s.runProgress, s.runRemaining, s.runFailed, s.epochProgress,
+		s.loss, s.taskLoss, s.taskWeight, s.taskAccuracy, s.taskChance, s.taskMetric, s.taskGradient, s.taskCosine,
+		s.learningRate, s.gradientNorm, s.parameterNorm, s.updateRatio, s.lossScale, s.skippedSteps,
+		s.stepDuration, s.phase, s.dataWait, s.dataQueue, s.images, s.views, s.badImages, s.cacheRequests, s.cacheBytes,
+		s.operations, s.peak, s.peakShare, s.arenaBytes,
+		s.checkpointDuration, s.checkpointSize, s.checkpointTimestamp,
+		s.probeAccuracy, s.featureRank, s.featureSpread,
+		newHostCollector(),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewBuildInfoCollector(),
@@ -112,88 +161,10 @@ func counter(name, help string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
 }
 
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
 func histogram(name, help string, buckets []float64) prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets})
-}
-
-// with is the gauge of these label values, which client_golang panics about unless they are UTF-8.
-func with(vector *prometheus.GaugeVec, values ...string) prometheus.Gauge {
-	for i, value := range values {
-		values[i] = strings.ToValidUTF8(value, "\uFFFD")
-	}
-	return vector.WithLabelValues(values...)
-}
-
-// RunInfo describes a run in labels.
-type RunInfo struct {
-	Version  string   // of the program
-	Backbone string   // architecture
-	Kernels  string   // kernel family
-	Tasks    []string // pretext tasks switched on
-	Config   string   // fingerprint of the resolved configuration
-}
-
-// SetRunInfo replaces the labels of pretrain_run_info.
-func (s *Series) SetRunInfo(info RunInfo) {
-	tasks := strings.Join(slices.Sorted(slices.Values(info.Tasks)), ",")
-	s.runInfo.Reset()
-	with(s.runInfo, info.Version, info.Backbone, info.Kernels, tasks, info.Config).Set(1)
-}
-
-// Step is what one training step says to Prometheus.
-type Step struct {
-	Seconds         float64 // wall-clock time, waiting for data included
-	DataWaitSeconds float64 // the part of it that waited for data
-	DataQueue       int     // batches that were ready at the end of the step
-	Pictures        int
-	Views           int
-	BadPictures     int // new ones since the last step
-	LearningRate    float64
-	GradientNorm    float64 // before clipping
-	Loss            float64 // weighted sum
-	RunProgress     float64 // part of all steps done, 0 to 1
-	EpochProgress   float64 // part of the epoch's steps done, 0 to 1
-	Tasks           map[string]Task
-}
-
-// ObserveStep records a training step. Negative times and counts are taken as 0: a clock that was set back must not
-// stop a training.
-func (s *Series) ObserveStep(step Step) {
-	s.stepDuration.Observe(max(step.Seconds, 0))
-	s.dataWait.Add(max(step.DataWaitSeconds, 0))
-	s.dataQueue.Set(float64(step.DataQueue))
-	s.images.Add(float64(max(step.Pictures, 0)))
-	s.views.Add(float64(max(step.Views, 0)))
-	s.badImages.Add(float64(max(step.BadPictures, 0)))
-	s.learningRate.Set(step.LearningRate)
-	s.gradientNorm.Set(step.GradientNorm)
-	s.loss.Set(step.Loss)
-	s.runProgress.Set(step.RunProgress)
-	s.epochProgress.Set(step.EpochProgress)
-	for name, task := range step.Tasks {
-		s.observeTask(name, task)
-	}
-}
-
-func (s *Series) observeTask(name string, task Task) {
-	with(s.taskLoss, name).Set(float64(task.Loss))
-	with(s.taskWeight, name).Set(float64(task.Weight))
-	if task.Accuracy != nil {
-		with(s.taskAccuracy, name).Set(float64(*task.Accuracy))
-	}
-	for metric, value := range task.Metrics {
-		with(s.taskMetric, name, metric).Set(float64(value))
-	}
-}
-
-// ObserveCheckpoint records a checkpoint: the seconds it took, its bytes and when it was complete, in Unix seconds.
-func (s *Series) ObserveCheckpoint(seconds float64, bytes int64, unixSeconds float64) {
-	s.checkpointDuration.Observe(max(seconds, 0))
-	s.checkpointSize.Set(float64(bytes))
-	s.checkpointTimestamp.Set(unixSeconds)
-}
-
-// ObserveProbe records the accuracy, 0 to 1, of an online probe ("knn", "linear") of a layer's features.
-func (s *Series) ObserveProbe(probe, layer string, accuracy float64) {
-	with(s.probeAccuracy, probe, layer).Set(accuracy)
 }

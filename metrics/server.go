@@ -21,12 +21,14 @@ const DefaultAddress = "127.0.0.1:9464"
 
 // Config is the YAML section `metrics`.
 type Config struct {
-	Enabled bool   `mapstructure:"enabled" doc:"serve Prometheus metrics on /metrics and health on /healthz while training"`
-	Address string `mapstructure:"address" doc:"host:port to listen on, port 0 for any free one, empty host for all interfaces; empty = 127.0.0.1:9464, or a free port where that is taken"`
+	Enabled           bool   `mapstructure:"enabled" doc:"serve Prometheus metrics on /metrics and health on /healthz while training"`
+	InspectEverySteps int    `mapstructure:"inspect_every_steps" validate:"gte=0" doc:"steps between two closer looks: gradient norms of the tasks and their cosines on the shared trunk, size of the updates, rank and spread of the features; each costs about as much as one step; 0 = none"`
+	LingerSeconds     int    `mapstructure:"linger_seconds" validate:"gte=0" doc:"seconds for which a run that has ended, well or badly, is served on, so that its last values are scraped; a signal ends them"`
+	Address           string `mapstructure:"address" doc:"host:port to listen on, port 0 for any free one, empty host for all interfaces; empty = 127.0.0.1:9464, or a free port where that is taken"`
 }
 
-// DefaultConfig serves on DefaultAddress.
-func DefaultConfig() Config { return Config{Enabled: true} }
+// DefaultConfig serves on DefaultAddress, and looks closer at every 200th step, which costs less than a hundredth.
+func DefaultConfig() Config { return Config{Enabled: true, InspectEverySteps: 200} }
 
 // Validate checks the address without opening it.
 func (c Config) Validate() error {

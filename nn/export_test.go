@@ -11,7 +11,7 @@ func InputNode(c *Ctx, name string) *G.Node { return c.graph.byName["input "+nam
 
 // CompileSeparate compiles without sharing memory between values.
 func CompileSeparate(c *Ctx, engine *kernel.Engine, cost *G.Node, keep ...*G.Node) (*Program, error) {
-	return compile(c, engine, planOptions{separate: true}, cost, keep)
+	return compile(c, engine, planOptions{separate: true}, nil, cost, keep)
 }
 
 // Dirty fills the arena with a number.

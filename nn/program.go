@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	G "gorgonia.org/gorgonia"
 
@@ -13,18 +14,20 @@ import (
 // Program is a compiled graph: a flat list of kernel calls over one arena. It is not safe for concurrent use, and as
 // an Engine runs one kernel at a time, neither are two programs on one engine.
 type Program struct {
-	plan    *plan
-	engine  *kernel.Engine
-	arena   []float32
-	calls   []func()
-	steps   []step                    // parallel to calls
-	current int                       // call that is running, for the message should it panic
-	inputs  []*input                  // that the program needs
-	values  map[*G.Node]*kernel.Array // what Value may return
-	wide    map[*G.Node][]float32     // float32 copies of those that are bf16, made by Value
-	unused  [][]float32               // gradients of parameters that the cost does not depend on
-	err     error                     // of Bind
-	profile *profile                  // nil unless enabled
+	plan     *plan
+	engine   *kernel.Engine
+	arena    []float32
+	calls    []func()
+	steps    []step                    // parallel to calls
+	current  int                       // call that is running, for the message should it panic
+	backward int                       // first call of the backward pass
+	took     Durations                 // of the last Run
+	inputs   []*input                  // that the program needs
+	values   map[*G.Node]*kernel.Array // what Value may return
+	wide     map[*G.Node][]float32     // float32 copies of those that are bf16, made by Value
+	unused   [][]float32               // gradients of parameters that the cost does not depend on
+	err      error                     // of Bind
+	profile  *profile                  // nil unless enabled
 }
 
 // input is a matrix that Bind supplies.
@@ -48,10 +51,17 @@ type user struct {
 // It fails with the first error of building the graph, and when two nodes have one hash, which the tape machine could
 // not tell apart.
 func Compile(c *Ctx, engine *kernel.Engine, cost *G.Node, keep ...*G.Node) (*Program, error) {
-	return compile(c, engine, planOptions{}, cost, keep)
+	return compile(c, engine, planOptions{}, nil, cost, keep)
 }
 
-func compile(c *Ctx, engine *kernel.Engine, options planOptions, cost *G.Node, keep []*G.Node) (*Program, error) {
+// CompileBeside is Compile for a program that is run now and then between the Runs of another one on the same engine. It
+// computes in the other's arena where that is large enough, so a Run of one makes what Value returned of the other
+// meaningless.
+func CompileBeside(other *Program, c *Ctx, engine *kernel.Engine, cost *G.Node, keep ...*G.Node) (*Program, error) {
+	return compile(c, engine, planOptions{}, other.arena, cost, keep)
+}
+
+func compile(c *Ctx, engine *kernel.Engine, options planOptions, arena []float32, cost *G.Node, keep []*G.Node) (*Program, error) {
 	if err := c.Err(); err != nil {
 		return nil, err
 	}
@@ -69,11 +79,15 @@ func compile(c *Ctx, engine *kernel.Engine, options planOptions, cost *G.Node, k
 		return nil, err
 	}
 	c.graph.engine = engine
-	p := &Program{engine: engine, plan: drawn.plan}
-	p.arena = arenaFloats(p.plan.arena)
+	p := &Program{engine: engine, plan: drawn.plan, arena: arena}
+	if len(p.arena) < p.plan.arena {
+		p.arena = arenaFloats(p.plan.arena)
+	}
 	p.link(drawn.nodes)
+	p.backward = len(p.steps)
 	if cost != nil {
 		p.unused = c.graph.withoutGradient(drawn.gradients)
+		p.backward = p.callsUntil(cost)
 	}
 	return p, nil
 }
@@ -308,11 +322,35 @@ func (p *Program) Run() (err error) {
 		p.runProfiled()
 		return nil
 	}
-	for i, call := range p.calls {
-		p.current = i
+	started := time.Now()
+	p.runCalls(0, p.backward)
+	turned := time.Now()
+	p.runCalls(p.backward, len(p.calls))
+	p.took = Durations{Forward: turned.Sub(started), Backward: time.Since(turned)}
+	return nil
+}
+
+func (p *Program) runCalls(from, to int) {
+	for i, call := range p.calls[from:to] {
+		p.current = from + i
 		call()
 	}
-	return nil
+}
+
+// Durations are the wall-clock times of the two passes of a Run. What the backward pass computes a second time counts
+// as backward.
+type Durations struct{ Forward, Backward time.Duration }
+
+// Took tells the times of the last Run that was not profiled.
+func (p *Program) Took() Durations { return p.took }
+
+// callsUntil counts the calls up to the one that computes a node. A graph is built forwards first, and what is built
+// later is called later.
+func (p *Program) callsUntil(cost *G.Node) int {
+	if i := slices.IndexFunc(p.steps, func(s step) bool { return s.node.ID() > cost.ID() }); i >= 0 {
+		return i
+	}
+	return len(p.steps)
 }
 
 // ready reports errors of Bind and inputs that have no buffer.

@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
 	"go.uber.org/zap"
 
+	"pretrain/data"
 	"pretrain/eval"
 	"pretrain/metrics"
 )
@@ -23,20 +25,69 @@ func (f hookFunc) AfterStep(ctx context.Context, report StepReport) error { retu
 
 // prometheusHook shows each step to Prometheus.
 func (s *session) prometheusHook() Hook {
-	bad := 0
+	var cache data.CacheStats
 	return hookFunc(func(_ context.Context, report StepReport) error {
-		stats := s.trainer.loader.Stats()
 		s.series.ObserveStep(metrics.Step{
-			Seconds: report.Duration.Seconds(), DataWaitSeconds: report.DataWait.Seconds(), DataQueue: stats.Ready,
-			Pictures: report.Pictures, Views: report.Views, BadPictures: stats.BadPictures - bad,
+			Seconds: report.Duration.Seconds(), Phases: report.phases(1), DataQueue: s.trainer.loader.Stats().Ready,
+			Pictures: report.Pictures, Views: report.Views,
+			Operations: s.operations(1), PeakShare: s.peakShare(1, report.Forward+report.Backward),
 			LearningRate: report.LearningRate, GradientNorm: report.GradientNorm, Loss: report.Loss,
-			RunProgress:   float64(report.Position.Step) / float64(report.Position.Steps),
-			EpochProgress: report.Position.EpochRatio(),
-			Tasks:         s.taskMetrics(report.Tasks, report.Weights),
+			RunProgress:      float64(report.Position.Step) / float64(report.Position.Steps),
+			RemainingSeconds: s.pace.remaining(report).Seconds(),
+			EpochProgress:    report.Position.EpochRatio(),
+			Tasks:            s.taskMetrics(report.Tasks, report.Weights),
 		})
-		bad = stats.BadPictures
+		now := s.cache.Stats()
+		s.series.ObserveCache(metrics.CacheUse{Hits: now.Hits - cache.Hits, Misses: now.Misses - cache.Misses, Bytes: now.Bytes})
+		cache = now
+		if report.Inspection != nil {
+			s.series.ObserveInspection(s.inspection(report))
+		}
 		return nil
 	})
+}
+
+// inspection names what a closer look saw.
+func (s *session) inspection(report StepReport) metrics.Inspection {
+	seen := metrics.Inspection{
+		Step: int64(report.Position.Step), ParameterNorm: metrics.Number(report.Inspection.ParameterNorm),
+		TaskGradientNorms: map[string]metrics.Number{}, Updates: map[string]metrics.Number{},
+	}
+	for t, norm := range report.Inspection.Norms {
+		name := s.trainer.tasks[t].Name()
+		seen.TaskGradientNorms[name] = metrics.Number(norm)
+		for other, cosine := range report.Inspection.Cosines[t][:t] {
+			pair := []string{name, s.trainer.tasks[other].Name()}
+			slices.Sort(pair)
+			seen.Cosines = append(seen.Cosines, metrics.Cosine{Task: pair[0], Other: pair[1], Cosine: metrics.Number(cosine)})
+		}
+	}
+	for _, block := range report.Inspection.Updates {
+		seen.Updates[block.Block] = metrics.Number(block.Ratio)
+	}
+	return seen
+}
+
+// operations are the multiplications and additions of so many steps' products.
+func (s *session) operations(steps int) float64 {
+	return float64(steps*s.job.Train.Accumulate) * s.flops
+}
+
+// peakShare is what the passes of so many steps reached of the processor's peak.
+func (s *session) peakShare(steps int, passes time.Duration) float64 {
+	return s.operations(steps) / passes.Seconds() / s.peak
+}
+
+// pace estimates how long the rest of a run takes, from the mean of the last steps: about the last fifty.
+type pace struct{ step time.Duration }
+
+func (p *pace) remaining(report StepReport) time.Duration {
+	const memory = 50
+	if p.step == 0 {
+		p.step = report.Duration
+	}
+	p.step += (report.Duration - p.step) / memory
+	return p.step * time.Duration(report.Position.Steps-report.Position.Step)
 }
 
 func (s *session) taskMetrics(results []TaskResult, weights []float64) map[string]metrics.Task {
@@ -63,8 +114,8 @@ type interval struct {
 	norm     float64
 	tasks    []TaskResult
 	pictures int
-	duration time.Duration
-	wait     time.Duration
+	total    StepReport // durations only
+	seen     *metrics.Inspection
 }
 
 func (i *interval) add(report StepReport) {
@@ -75,8 +126,7 @@ func (i *interval) add(report StepReport) {
 	i.loss += report.Loss
 	i.norm += report.GradientNorm
 	i.pictures += report.Pictures
-	i.duration += report.Duration
-	i.wait += report.DataWait
+	i.total.addTimes(report)
 	for t, result := range report.Tasks {
 		i.tasks[t].add(result, 1)
 	}
@@ -100,19 +150,28 @@ func (s *session) logHook(log *metrics.Log) Hook {
 	var sums interval
 	return hookFunc(func(_ context.Context, report StepReport) error {
 		sums.add(report)
+		if report.Inspection != nil {
+			seen := s.inspection(report)
+			sums.seen = &seen
+		}
 		position := report.Position
 		if position.Step%s.job.Logging.EverySteps != 0 && len(s.probes) == 0 && !position.Done() {
 			return nil
 		}
 		loss, norm, tasks := sums.means()
+		total := sums.total
 		record := metrics.Record{
 			Step: int64(position.Step), Epoch: int64(position.Epoch()), Time: time.Now(),
 			Pictures: int64(position.Pictures), Views: int64(position.Views),
-			PicturesPerSecond: metrics.Number(float64(sums.pictures) / sums.duration.Seconds()),
+			PicturesPerSecond: metrics.Number(float64(sums.pictures) / total.Duration.Seconds()),
 			LearningRate:      metrics.Number(report.LearningRate), GradientNorm: metrics.Number(norm),
-			DataWaitRatio: metrics.Number(sums.wait.Seconds() / sums.duration.Seconds()),
+			DataWaitRatio: metrics.Number(total.DataWait.Seconds() / total.Duration.Seconds()),
+			Phases:        total.phases(sums.steps),
+			Operations:    metrics.Number(s.operations(sums.steps) / total.Duration.Seconds()),
+			PeakShare:     metrics.Number(s.peakShare(sums.steps, total.Forward+total.Backward)),
+			Remaining:     metrics.Number(s.pace.step.Seconds() * float64(position.Steps-position.Step)),
 			Loss:          metrics.Number(loss), Tasks: s.taskMetrics(tasks, report.Weights),
-			Probes: s.takeProbes(),
+			Probes: s.takeProbes(), Inspection: sums.seen,
 		}
 		sums = interval{}
 		return log.Append(record)
@@ -169,7 +228,7 @@ func (s *session) save(ctx context.Context, log *metrics.Log) error {
 		return err
 	}
 	if step := s.trainer.position.Step; !s.engine.AllFinite(s.trainer.store.Values()) {
-		return fmt.Errorf("step %d: the weights are not finite and are not saved: %s", step, divergenceRemedy)
+		return fmt.Errorf("step %d: the weights are not finite and are not saved: %w", step, errDiverged)
 	}
 	if err := s.calibrate(ctx); err != nil {
 		return err

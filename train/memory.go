@@ -22,12 +22,13 @@ type Memory struct {
 	Batches    int64 // the one that is shown and those prepared ahead
 	Evaluation int64 // the backbone as it is read during training
 	Pictures   int64 // kept decoded
+	Inspection int64 // closer looks at a step; see metrics.inspect_every_steps
 	Program    int64 // ProgramBytes
 }
 
 // Total is the sum.
 func (m Memory) Total() int64 {
-	return m.Arena + m.Parameters + m.Gradients + m.Optimizer + m.Batches + m.Evaluation + m.Pictures + m.Program
+	return m.Arena + m.Parameters + m.Gradients + m.Optimizer + m.Batches + m.Evaluation + m.Pictures + m.Inspection + m.Program
 }
 
 // String lists the parts that are there.
@@ -38,7 +39,8 @@ func (m Memory) String() string {
 		bytes int64
 	}{
 		{"intermediate results", m.Arena}, {"parameters", m.Parameters}, {"gradients", m.Gradients}, {"optimizer", m.Optimizer},
-		{"batches", m.Batches}, {"evaluation", m.Evaluation}, {"pictures kept (data.cache_mib)", m.Pictures}, {"the program", m.Program},
+		{"batches", m.Batches}, {"evaluation", m.Evaluation}, {"pictures kept (data.cache_mib)", m.Pictures},
+		{"closer looks (metrics.inspect_every_steps)", m.Inspection}, {"the program", m.Program},
 	} {
 		if part.bytes > 0 {
 			parts = append(parts, part.name+" "+memory.Text(part.bytes))
@@ -167,6 +169,7 @@ func (s *session) checkMemory(t *Trainer) error {
 		size, err := SizeOf(parts)
 		needed := MemoryOf(size, MemoryUse{s.job.Optimizer, s.job.Train.Accumulate, s.job.Data.Prefetch + 1})
 		needed.Evaluation, needed.Pictures = fixed.Evaluation, fixed.Pictures
+		needed.Inspection = inspectionBytes(s.job.Metrics.InspectEverySteps, len(t.tasks), size.Parameters, size.Inputs)
 		return needed, err
 	})
 }

@@ -85,6 +85,7 @@ func Run(ctx context.Context, job Job) error {
 		return errors.Join(err, s.record(stateInterrupted, nil))
 	default:
 		s.log.Error("the run failed", zap.Error(err))
+		s.series.SetFailed(errors.Is(err, errDiverged))
 		return errors.Join(err, s.record(stateFailed, err))
 	}
 }
@@ -147,6 +148,7 @@ func (s *session) announce() {
 		Version: s.job.Version, Backbone: s.job.Backbone.Name(), Kernels: string(s.engine.Family()),
 		Tasks: s.job.TaskNames, Config: fingerprint(s.job.Resolved),
 	})
+	s.series.SetPlan(s.plan())
 	s.log.Info("training", zap.Int("pictures", s.pictures.Len()), zap.String("backbone", s.job.Backbone.Name()),
 		zap.Strings("tasks", s.job.TaskNames), zap.Int("parameters", s.parameters()),
 		zap.Int("views_per_step", s.trainer.plan.Views()), zap.Int("steps", position.Steps),
@@ -156,6 +158,19 @@ func (s *session) announce() {
 		s.log.Info("task", zap.String("name", task.Name()), zap.Float64("weight", s.job.Tasks[i].TaskWeight()),
 			zap.Int("pictures_per_batch", s.trainer.plan.pictures[i]), zap.Int("views_per_picture", len(task.Spec().Views)), zap.Float64("chance_accuracy", s.trainer.step.Chance(i)))
 	}
+}
+
+// plan is what is known before the first step.
+func (s *session) plan() metrics.Plan {
+	plan := metrics.Plan{
+		ArenaBytes: int64(s.trainer.step.ArenaBytes()), PeakOperationsPerSecond: s.peak, ChanceAccuracy: map[string]float64{},
+	}
+	for i, task := range s.trainer.tasks {
+		if chance := s.trainer.step.Chance(i); chance > 0 {
+			plan.ChanceAccuracy[task.Name()] = chance
+		}
+	}
+	return plan
 }
 
 // showBar decides whether progress is a bar.

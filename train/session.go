@@ -31,7 +31,8 @@ type session struct {
 	resumed  *checkpoints.State // nil for a fresh run, and once the trainer is restored
 	engine   *kernel.Engine
 	files    *data.Files
-	pictures data.Dataset // files, reduced and cached
+	pictures data.Dataset // the cache
+	cache    *data.Cache  // files, reduced
 	trainer  *Trainer
 	model    *eval.Model // reads the backbone while it is trained
 	probe    *onlineProbe
@@ -39,6 +40,9 @@ type session struct {
 	series   *metrics.Series
 	closers  []func()
 
+	flops      float64         // multiplications and additions of a batch
+	peak       float64         // operations a second that the threads reach on registers alone
+	pace       pace            // of the last steps
 	saved      int             // step of the last checkpoint
 	calibrated int             // step whose weights the normalisation statistics fit
 	score      *float64        // of the online probe at this step, if it was measured
@@ -130,7 +134,8 @@ func (s *session) openData(ctx context.Context) (err error) {
 		return Usage(fmt.Errorf("data.path: the run was begun with %s, %s has %s now: restore the folder or the build of the program, or begin a new run",
 			s.resumed.Meta[metaPictures], s.job.Data.Path, s.pictureSet()))
 	}
-	s.pictures = data.NewCache(s.files, s.job.Data.ReducedSide(), s.job.Data.CacheBytes())
+	s.cache = data.NewCache(s.files, s.job.Data.ReducedSide(), s.job.Data.CacheBytes())
+	s.pictures = s.cache
 	return nil
 }
 
@@ -215,7 +220,10 @@ func (s *session) buildStep(t *Trainer) (err error) {
 		return err
 	}
 	t.plan, t.weighter = parts.Plan, parts.Weighter
-	t.step, err = NewStep(parts)
+	if t.step, err = NewStep(parts); err != nil {
+		return err
+	}
+	t.inspector, err = newInspector(s.job.Metrics.InspectEverySteps, parts, t.step)
 	return err
 }
 
@@ -271,6 +279,7 @@ func (s *session) openLoader(ctx context.Context) (err error) {
 }
 
 func (s *session) logBad(bad *data.PictureError) {
+	s.series.CountBadImage(bad.Kind())
 	s.log.Warn("a picture cannot be read and is left out", zap.String("path", bad.Path), zap.Error(bad.Err))
 }
 
@@ -286,9 +295,21 @@ func (s *session) openModel(ctx context.Context) (err error) {
 	return err
 }
 
+// peakTime is long enough to find the processor's peak, and too short to be noticed.
+const peakTime = 20 * time.Millisecond
+
+// measurePeak is what shares of peak are held against. Nothing but they depends on it.
+func (s *session) measurePeak() float64 {
+	if s.precision() == nn.BFloat16 && s.engine.Family().MultipliesBFloat16() {
+		return s.engine.PeakBFloat16FLOPs(peakTime)
+	}
+	return s.engine.PeakFLOPs(peakTime)
+}
+
 // openMetrics listens before the run starts, so that an address that the user named and that is taken is found now.
 func (s *session) openMetrics(ctx context.Context) error {
 	s.series = metrics.NewSeries()
+	s.flops, s.peak = s.trainer.step.program.Cost().FLOPs, s.measurePeak()
 	if !s.job.Metrics.Enabled {
 		return nil
 	}
@@ -304,9 +325,9 @@ func (s *session) openMetrics(ctx context.Context) error {
 	return nil
 }
 
-// serve answers scrapes until the session is closed, which also ends its goroutine.
-func (s *session) serve(ctx context.Context, server *metrics.Server) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+// serve answers scrapes until the session is closed, and lingers then if it is told to; that also ends its goroutine.
+func (s *session) serve(outer context.Context, server *metrics.Server) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(outer))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -314,7 +335,14 @@ func (s *session) serve(ctx context.Context, server *metrics.Server) {
 			s.log.Warn("metrics are not served any more", zap.Error(err))
 		}
 	}()
-	s.onClose(func() { cancel(); <-ended })
+	s.onClose(func() {
+		select {
+		case <-time.After(time.Duration(s.job.Metrics.LingerSeconds) * time.Second):
+		case <-outer.Done():
+		}
+		cancel()
+		<-ended
+	})
 }
 
 // openDirectory is the last step, and the first that writes.
@@ -330,6 +358,9 @@ func (s *session) openDirectory(context.Context) (err error) {
 		return err
 	}
 	if err := metrics.CutBack(directory.Metrics(), int64(s.trainer.position.Step)); err != nil {
+		return err
+	}
+	if err := s.series.WatchDisk(string(directory)); err != nil {
 		return err
 	}
 	for _, bad := range s.files.Report().Bad {

@@ -40,6 +40,8 @@ type StepParts struct {
 	// Precision of activations; empty is nn.Float32.
 	Precision nn.Precision
 	Recompute bool // see nn.Ctx.SetRecompute
+	// beside lends its memory to a step that runs between its own Runs; nil for a step with memory of its own.
+	beside *Step
 }
 
 // NewStep builds and compiles the training graph. Building it declares the parameters in the store.
@@ -48,6 +50,10 @@ func NewStep(parts StepParts) (*Step, error) {
 	s, keep, err := buildStep(c, parts)
 	if err != nil {
 		return nil, err
+	}
+	if parts.beside != nil {
+		s.program, err = nn.CompileBeside(parts.beside.program, c, parts.Engine, s.cost, keep...)
+		return s, err
 	}
 	s.program, err = nn.Compile(c, parts.Engine, s.cost, keep...)
 	return s, err

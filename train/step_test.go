@@ -78,9 +78,15 @@ type builtStep struct {
 	planned
 	step  *Step
 	store *nn.Store
+	parts StepParts
 }
 
 func newStepOf(t *testing.T, network backbone.Backbone, tasks []pretext.Task, p planned) *builtStep {
+	t.Helper()
+	return newStepIn(t, nn.Float32, network, tasks, p)
+}
+
+func newStepIn(t *testing.T, precision nn.Precision, network backbone.Backbone, tasks []pretext.Task, p planned) *builtStep {
 	t.Helper()
 	engine, err := kernel.New(kernel.Options{Workers: 1})
 	if err != nil {
@@ -96,9 +102,11 @@ func newStepOf(t *testing.T, network backbone.Backbone, tasks []pretext.Task, p 
 	for _, task := range tasks {
 		terms = append(terms, losses.Term{Name: task.Name(), Weight: 1})
 	}
-	built.step, err = NewStep(StepParts{
+	built.parts = StepParts{
 		Store: built.store, Engine: engine, Backbone: network, Tasks: tasks, Weighter: weighter, Terms: terms, Plan: p.plan,
-	})
+		Precision: precision,
+	}
+	built.step, err = NewStep(built.parts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"pretrain/data"
 	"pretrain/internal/kernel"
 	"pretrain/losses"
+	"pretrain/metrics"
 	"pretrain/nn"
 	"pretrain/pretext"
 )
@@ -62,9 +64,31 @@ type StepReport struct {
 	Pictures     int          // in this step
 	Views        int          // of those pictures
 	LearningRate float64
-	GradientNorm float64 // before clipping
-	Duration     time.Duration
+	GradientNorm float64       // before clipping
+	Duration     time.Duration // all of it, with DataWait, Forward, Backward and Optimizer as parts
 	DataWait     time.Duration
+	Forward      time.Duration
+	Backward     time.Duration
+	Optimizer    time.Duration
+	Inspection   *Inspection // nil for most steps
+}
+
+// addTimes adds the durations of another step.
+func (r *StepReport) addTimes(other StepReport) {
+	r.Duration += other.Duration
+	r.DataWait += other.DataWait
+	r.Forward += other.Forward
+	r.Backward += other.Backward
+	r.Optimizer += other.Optimizer
+}
+
+// phases splits the time of one of so many steps.
+func (r StepReport) phases(steps int) metrics.Phases {
+	mean := func(d time.Duration) metrics.Number { return metrics.Number(d.Seconds() / float64(steps)) }
+	return metrics.Phases{
+		Data: mean(r.DataWait), Forward: mean(r.Forward), Backward: mean(r.Backward), Optimizer: mean(r.Optimizer),
+		Other: mean(r.Duration - r.DataWait - r.Forward - r.Backward - r.Optimizer),
+	}
 }
 
 // losses lists the unweighted losses of the tasks.
@@ -93,6 +117,7 @@ type Trainer struct {
 	weighter  losses.Weighter
 	optimizer *Optimizer
 	loader    *data.Loader[*Batch]
+	inspector *inspector
 	position  Position
 	resolved  string    // configuration, stored in checkpoints
 	pictures  string    // which ones, stored in checkpoints
@@ -123,6 +148,9 @@ func (t *Trainer) Loop(ctx context.Context, hooks ...Hook) error {
 func (t *Trainer) trainStep(ctx context.Context) (StepReport, error) {
 	started, waited := time.Now(), t.loader.Stats().Wait
 	report := StepReport{Tasks: make([]TaskResult, len(t.tasks))}
+	if t.inspector.due(t.position.Step) {
+		report.Inspection = &Inspection{}
+	}
 	for i := range t.config.Accumulate {
 		if err := t.runBatch(ctx, i, &report); err != nil {
 			return report, err
@@ -139,10 +167,23 @@ func (t *Trainer) trainStep(ctx context.Context) (StepReport, error) {
 	t.position.Views += report.Views
 	report.Position, report.LearningRate, report.GradientNorm = t.position, rate, norm
 	report.Weights = t.weighter.Weights() // of this step: the optimizer and Observe change them
-	t.optimizer.Step(t.engine, t.position.Step, rate, t.gradientScale(norm))
+	t.update(rate, t.gradientScale(norm), &report)
 	t.weighter.Observe(report.losses(), t.position.EndsEpoch())
 	report.Duration, report.DataWait = time.Since(started), t.loader.Stats().Wait-waited
 	return report, nil
+}
+
+// update makes the optimizer's step, under the eyes of the inspector if it is due.
+func (t *Trainer) update(rate, scale float64, report *StepReport) {
+	if report.Inspection != nil {
+		t.inspector.updates.before()
+	}
+	started := time.Now()
+	t.optimizer.Step(t.engine, t.position.Step, rate, scale)
+	report.Optimizer = time.Since(started)
+	if seen := report.Inspection; seen != nil {
+		seen.ParameterNorm, seen.Updates = t.inspector.updates.after()
+	}
 }
 
 // runBatch computes the gradient of one batch and adds its share to the report and, if accumulated, to the sum.
@@ -151,8 +192,7 @@ func (t *Trainer) runBatch(ctx context.Context, number int, report *StepReport) 
 	if err != nil {
 		return err
 	}
-	t.weighter.Bind(t.step.program)
-	err = t.step.Run(batch)
+	err = t.computeBatch(batch, number, report)
 	t.loader.Release(batch)
 	if err != nil {
 		return fmt.Errorf("step %d: %w", t.position.Step+1, err)
@@ -163,6 +203,24 @@ func (t *Trainer) runBatch(ctx context.Context, number int, report *StepReport) 
 		report.Tasks[i].add(t.step.Result(i), share)
 	}
 	t.accumulate(number)
+	return nil
+}
+
+// computeBatch runs the step's graph, after those of the single tasks if the inspector is due: they overwrite the
+// gradients.
+func (t *Trainer) computeBatch(batch *Batch, number int, report *StepReport) (err error) {
+	if seen := report.Inspection; seen != nil && number == 0 {
+		if seen.Conflicts, err = t.inspector.gradients.measure(batch); err != nil {
+			return err
+		}
+	}
+	t.weighter.Bind(t.step.program)
+	if err := t.step.Run(batch); err != nil {
+		return err
+	}
+	took := t.step.program.Took()
+	report.Forward += took.Forward
+	report.Backward += took.Backward
 	return nil
 }
 
@@ -194,19 +252,19 @@ func (t *Trainer) gradientScale(norm float64) float64 {
 	return scale
 }
 
-// divergenceRemedy ends the messages about numbers that are not finite. Training is deterministic: going on from the last
+// errDiverged ends the messages about numbers that are not finite. Training is deterministic: going on from the last
 // checkpoint would end in the same way.
-const divergenceRemedy = "the run has diverged; begin again (--overwrite) with a lower optimizer.learning_rate or optimizer.clip_norm, or a longer train.schedule.warmup"
+var errDiverged = errors.New("the run has diverged; begin again (--overwrite) with a lower optimizer.learning_rate or optimizer.clip_norm, or a longer train.schedule.warmup")
 
 // checkFinite ends a run that has diverged before it spoils the weights, and says whose loss did.
 func (t *Trainer) checkFinite(report StepReport, norm float64) error {
 	for i, result := range report.Tasks {
 		if !finite(result.Loss) {
-			return fmt.Errorf("step %d: the loss of task %s is %g: %s", t.position.Step+1, t.tasks[i].Name(), result.Loss, divergenceRemedy)
+			return fmt.Errorf("step %d: the loss of task %s is %g: %w", t.position.Step+1, t.tasks[i].Name(), result.Loss, errDiverged)
 		}
 	}
 	if !finite(norm) {
-		return fmt.Errorf("step %d: the norm of the gradient is %g: %s", t.position.Step+1, norm, divergenceRemedy)
+		return fmt.Errorf("step %d: the norm of the gradient is %g: %w", t.position.Step+1, norm, errDiverged)
 	}
 	return nil
 }
