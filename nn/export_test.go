@@ -60,3 +60,6 @@ func Constants(c *Ctx) map[*G.Node][]float32 {
 	}
 	return constants
 }
+
+// Turn is the number of calls of the forward pass.
+func Turn(p *Program) int { return p.backward }
