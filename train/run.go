@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"time"
 
@@ -80,12 +81,12 @@ func Run(ctx context.Context, job Job) error {
 	err := s.train(ctx)
 	switch interrupted := (*Interrupted)(nil); {
 	case err == nil:
-		return s.record(stateFinished, nil)
+		return s.record(StateFinished, nil)
 	case errors.As(err, &interrupted):
-		return errors.Join(err, s.record(stateInterrupted, nil))
+		return errors.Join(err, s.record(StateInterrupted, nil))
 	default:
 		s.log.Error("the run failed", zap.Error(err))
-		return errors.Join(err, s.record(stateFailed, err))
+		return errors.Join(err, s.record(StateFailed, err))
 	}
 }
 
@@ -179,7 +180,9 @@ func (s *session) record(state string, failure error) error {
 		Precision: string(s.precision()), Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
 		Step: position.Step, Steps: position.Steps,
 		Started: s.started.UTC().Format(time.RFC3339), Seconds: s.earlier + time.Since(s.started).Seconds(),
+		Locked: s.locked,
 	}
+	record.Host, _ = os.Hostname() // for information only
 	if failure != nil {
 		record.Error = failure.Error()
 	}

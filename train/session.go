@@ -38,6 +38,7 @@ type session struct {
 	folder   *checkpoints.Folder
 	series   *metrics.Series
 	closers  []func()
+	locked   bool // this process holds the lock on the directory
 
 	saved      int             // step of the last checkpoint
 	calibrated int             // step whose weights the normalisation statistics fit
@@ -320,6 +321,12 @@ func (s *session) serve(ctx context.Context, server *metrics.Server) {
 // openDirectory is the last step, and the first that writes.
 func (s *session) openDirectory(context.Context) (err error) {
 	directory := s.job.Directory
+	release, held, err := directory.lock()
+	if err != nil {
+		return err
+	}
+	s.locked = held
+	s.onClose(release)
 	if err := directory.begin(s.job.Start, s.job.Resolved); err != nil {
 		return err
 	}
@@ -335,5 +342,5 @@ func (s *session) openDirectory(context.Context) (err error) {
 	for _, bad := range s.files.Report().Bad {
 		s.logBad(bad)
 	}
-	return s.record(stateRunning, nil)
+	return s.record(StateRunning, nil)
 }
