@@ -31,7 +31,8 @@ type Job struct {
 	Version   string        // of the program
 	Kernels   kernel.Family // asked for; "" takes the recorded family of a resumed run, or that of the CPU table
 	Console   io.Writer
-	Terminal  bool // Console is a terminal
+	Terminal  bool       // Console is a terminal
+	Columns   func() int // of that terminal, asked anew for every line; nil or 0 = 80
 
 	Backbone    backbone.Backbone
 	TaskNames   []string         // tasks to train, in the order in which their losses are added

@@ -70,7 +70,7 @@ func (s *session) close() {
 
 func (s *session) openLog(context.Context) (err error) {
 	s.started, s.calibrated, s.saved = time.Now(), -1, -1
-	s.progress = &progress{console: s.job.Console}
+	s.progress = &progress{console: s.job.Console, columns: s.job.Columns}
 	s.logFile = &lateFile{}
 	s.onClose(s.logFile.close)
 	s.log, err = newLogger(s.job.Logging.Level, s.progress, s.logFile)
