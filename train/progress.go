@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"pretrain/internal/terminal"
 )
 
 // progress shows a person how far a run is: a bar on a terminal, otherwise a plain line every ten seconds and at the
@@ -41,7 +41,7 @@ func (p *progress) begin(names []string, position Position, bar bool) {
 	defer p.mutex.Unlock()
 	p.names, p.drawn = names, time.Now()
 	if bar && !position.Done() {
-		p.names = shortNames(names)
+		p.names = terminal.ShortNames(names)
 		p.bar = progressbar.NewOptions(position.Steps,
 			progressbar.OptionSetWriter(p.console), progressbar.OptionSetWidth(5), progressbar.OptionClearOnFinish(),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionUseANSICodes(true))
@@ -73,14 +73,14 @@ func (p *progress) AfterStep(_ context.Context, report StepReport) error {
 // describe is one line: pictures a second, time to go, each task's loss. On a bar it takes the fullest wording that
 // leaves room for the bar, and at last the beginning of the shortest one.
 func (p *progress) describe(report StepReport, speed float64) string {
-	left := roughly(float64((report.Position.Steps-report.Position.Step)*report.Pictures) / speed)
+	left := terminal.Duration(float64((report.Position.Steps-report.Position.Step)*report.Pictures) / speed)
 	losses, sum := p.losses(report.Tasks)
 	full := fmt.Sprintf("%.0f pictures/s ETA %s%s", speed, left, losses)
 	if p.bar == nil {
 		return full
 	}
 	room := p.room()
-	short := fmt.Sprintf("%.0f/s ETA %s loss %s", speed, left, lossText(sum))
+	short := fmt.Sprintf("%.0f/s ETA %s loss %s", speed, left, terminal.Loss(sum))
 	for _, wording := range []string{full, fmt.Sprintf("%.0f/s ETA %s%s", speed, left, losses), short} {
 		if len(wording) <= room {
 			return wording
@@ -93,21 +93,10 @@ func (p *progress) describe(report StepReport, speed float64) string {
 func (p *progress) losses(tasks []TaskResult) (text string, sum float64) {
 	var line strings.Builder
 	for i, result := range tasks {
-		fmt.Fprintf(&line, " %s %s", p.names[i], lossText(result.Loss))
+		fmt.Fprintf(&line, " %s %s", p.names[i], terminal.Loss(result.Loss))
 		sum += result.Loss
 	}
 	return line.String(), sum
-}
-
-// lossText writes a loss in at most six columns, however far it has diverged.
-func lossText(loss float64) string {
-	switch size := math.Abs(loss); {
-	case size < 100:
-		return fmt.Sprintf("%.2f", loss)
-	case size < 10_000:
-		return fmt.Sprintf("%.0f", loss)
-	}
-	return fmt.Sprintf("%.0e", loss) // NaN and infinities too
 }
 
 // Columns of a terminal that nobody measured, and of what the bar's line has besides its description: percentage, bar
@@ -127,36 +116,6 @@ func (p *progress) room() int {
 		columns = usualColumns
 	}
 	return max(0, columns-barColumns)
-}
-
-// roughly writes seconds as 59s, 59m59s, 23h59m or 9d23h.
-func roughly(seconds float64) string {
-	whole := int(math.Round(seconds))
-	switch {
-	case whole < 60:
-		return fmt.Sprintf("%ds", whole)
-	case whole < 3600:
-		return fmt.Sprintf("%dm%02ds", whole/60, whole%60)
-	case whole < 24*3600:
-		return fmt.Sprintf("%dh%02dm", whole/3600, whole/60%60)
-	}
-	return fmt.Sprintf("%dd%02dh", whole/86400, whole/3600%24)
-}
-
-// shortNames cuts names to three letters, or as many as tell them apart, so that a bar with four tasks fits a line of
-// 80 columns.
-func shortNames(names []string) []string {
-	short := make([]string, len(names))
-	for i, name := range names {
-		length := min(3, len(name))
-		for length < len(name) && slices.ContainsFunc(names, func(other string) bool {
-			return other != name && strings.HasPrefix(other, name[:length])
-		}) {
-			length++
-		}
-		short[i] = name[:length]
-	}
-	return short
 }
 
 // Write prints a log line above the bar.

@@ -133,26 +133,6 @@ func TestLogLinesStandAboveTheBar(t *testing.T) {
 	}
 }
 
-func TestRoughly(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0s", 59.4: "59s", 59.6: "1m00s", 3599: "59m59s", 3600: "1h00m", 86399: "23h59m", 95000: "1d02h"} {
-		if got := roughly(seconds); got != want {
-			t.Errorf("%g seconds: %q, want %q", seconds, got, want)
-		}
-	}
-}
-
-func TestShortNamesStayDifferent(t *testing.T) {
-	for _, test := range [][2][]string{
-		{fourTasks, {"col", "pat", "rel", "rot"}},
-		{{"patch_location", "patch_order", "ab"}, {"patch_l", "patch_o", "ab"}},
-		{{"patch", "patches"}, {"patch", "patche"}},
-	} {
-		if got := shortNames(test[0]); !slices.Equal(got, test[1]) {
-			t.Errorf("%v became %v, want %v", test[0], got, test[1])
-		}
-	}
-}
-
 // TestLogGoesToConsoleAndFile: for people without date and braces, for machines as JSON; what was said before the file
 // was opened is in it too.
 func TestLogGoesToConsoleAndFile(t *testing.T) {
