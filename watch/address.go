@@ -55,7 +55,9 @@ func Address(text string) (Source, error) {
 	if err != nil {
 		return nil, train.Usage(err)
 	}
-	return &address{url: page, client: &http.Client{Timeout: answerTime}, first: true, past: map[string][]float64{}}, nil
+	// Connections are not kept: a run lets few clients in at once, and nothing has to be closed at the end.
+	client := &http.Client{Timeout: answerTime, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}
+	return &address{url: page, client: client, first: true, past: map[string][]float64{}}, nil
 }
 
 // pageOf completes host:port, or a URL without a path, to the URL of the metrics.

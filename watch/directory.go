@@ -114,7 +114,7 @@ func (d *directory) notes(state string) (notes []string) {
 		notes = append(notes, fmt.Sprintf("the run was resumed from step %d", d.cutBack))
 	}
 	if d.broken > 0 {
-		notes = append(notes, fmt.Sprintf("metrics.jsonl has %d lines that are no records; they are left out", d.broken))
+		notes = append(notes, fmt.Sprintf("lines of metrics.jsonl that are no records and left out: %d", d.broken))
 	}
 	return notes
 }
@@ -146,7 +146,7 @@ func pace(records []metrics.Record) float64 {
 		return nan
 	}
 	slices.Sort(seconds)
-	return seconds[len(seconds)/2]
+	return seconds[(len(seconds)-1)/2]
 }
 
 // measures are those of the last record, with the past of all.

@@ -64,7 +64,7 @@ func (s Style) cut(text string) string { return terminal.Shorten(terminal.Clean(
 func (s Style) head(v View) string {
 	about := "  " + terminal.Clean(v.About)
 	room := s.Columns - terminal.Width(v.State) - 2
-	if room-terminal.Width(about) < 12 {
+	if v.About == "" || room-terminal.Width(about) < 12 {
 		about = ""
 	}
 	title := terminal.Shorten(terminal.Clean(v.Title), max(0, room-terminal.Width(about)))
@@ -109,10 +109,10 @@ const (
 
 // table has a line a measure: name, value, curve, and beside it as much as fits all lines.
 func (s Style) table(all []Measure) []string {
-	names, values, most := 0, 0, 0
+	names, values, most, longest := 0, 0, 0, narrowestCurve
 	for _, m := range all {
 		names, values = max(names, terminal.Width(terminal.Clean(m.Name))), max(values, len(m.Value))
-		most = max(most, len(m.Beside))
+		most, longest = max(most, len(m.Beside)), max(longest, len(m.Past))
 	}
 	names = min(names, max(3, s.Columns/3))
 	beside, width := 0, 0
@@ -122,7 +122,7 @@ func (s Style) table(all []Measure) []string {
 			break
 		}
 	}
-	curve := min(widestCurve, s.Columns-names-values-width-6)
+	curve := min(widestCurve, longest, s.Columns-names-values-width-6)
 	var lines []string
 	for _, m := range all {
 		line := terminal.Pad(terminal.Shorten(terminal.Clean(m.Name), names), names) + "  " + fmt.Sprintf("%*s", values, m.Value)
