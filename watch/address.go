@@ -105,15 +105,16 @@ func (a *address) Look(ctx context.Context) (View, error) {
 	case a.first:
 		return View{}, err
 	}
-	v := a.last
-	v.Notes = append(slices.Clone(v.Notes), fmt.Sprintf("no answer for %s", terminal.Duration(time.Since(a.seen).Seconds())))
-	if v.Done == 1 { // a run serves its metrics for as long as it lives, not for longer
+	v, silent := a.last, time.Since(a.seen)
+	if v.Done == 1 { // a run serves its metrics for as long as it lives
 		v.State, v.Ended = train.StateFinished, true
 		return v, nil
 	}
-	if time.Since(a.seen) > silence {
-		return v, fmt.Errorf("the run has not answered for %s and was %.1f %% done: it has ended, or the way to it is cut; see its directory: %w", terminal.Duration(time.Since(a.seen).Seconds()), 100*v.Done, err)
+	duration := terminal.Duration(silent.Seconds())
+	if silent > silence {
+		return v, fmt.Errorf("the run has not answered for %s and was %.1f %% done: it has ended, or the way to it is cut; see its directory: %w", duration, 100*v.Done, err)
 	}
+	v.Notes = append(slices.Clone(v.Notes), "no answer for "+duration)
 	return v, nil
 }
 
