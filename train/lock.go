@@ -57,5 +57,6 @@ func (d Directory) lock() (release func(), held bool, err error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	release()
-	return nil, false, Usage(fmt.Errorf("another process is at work on the run in %s: wait for it or stop it, or name another --out", d))
+	return nil, false, Usage(fmt.Errorf("another process is at work on the run in %s: "+
+		"wait for it or stop it, or name another --out", d))
 }

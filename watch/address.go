@@ -56,7 +56,8 @@ func Address(text string) (Source, error) {
 		return nil, train.Usage(err)
 	}
 	// Connections are not kept: a run lets few clients in at once, and nothing has to be closed at the end.
-	client := &http.Client{Timeout: answerTime, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	client := &http.Client{Timeout: answerTime, Transport: transport}
 	return &address{url: page, client: client, first: true, past: map[string][]float64{}}, nil
 }
 
@@ -112,7 +113,8 @@ func (a *address) Look(ctx context.Context) (View, error) {
 	}
 	duration := terminal.Duration(silent.Seconds())
 	if silent > silence {
-		return v, fmt.Errorf("the run has not answered for %s and was %.1f %% done: it has ended, or the way to it is cut; see its directory: %w", duration, 100*v.Done, err)
+		return v, fmt.Errorf("the run has not answered for %s and was %.1f %% done: it has ended, or the way to it is cut; "+
+			"see its directory: %w", duration, 100*v.Done, err)
 	}
 	v.Notes = append(slices.Clone(v.Notes), "no answer for "+duration)
 	return v, nil
@@ -203,7 +205,10 @@ func (f families) histogram(name string) (count, sum float64) {
 
 func (a *address) view(page families, now time.Time) View {
 	a.remember(page, now)
-	v := View{Title: a.title(), State: train.StateRunning, Done: page.value("pretrain_run_progress_ratio"), Left: a.left(page), Sign: a.points[len(a.points)-1].time}
+	v := View{
+		Title: a.title(), State: train.StateRunning, Done: page.value("pretrain_run_progress_ratio"),
+		Left: a.left(page), Sign: a.points[len(a.points)-1].time,
+	}
 	page.each("pretrain_run_info", func(labels map[string]string, _ float64) {
 		v.About = about(labels["backbone"], labels["kernels"])
 	})
@@ -223,7 +228,10 @@ func (a *address) view(page families, now time.Time) View {
 // remember adds a point if the run has moved since the last one, and forgets all if it began anew.
 func (a *address) remember(page families, now time.Time) {
 	_, seconds := page.histogram("pretrain_step_duration_seconds")
-	p := point{now, page.value("pretrain_images_total"), page.value("pretrain_data_wait_seconds_total"), seconds, page.value("pretrain_run_progress_ratio")}
+	p := point{
+		now, page.value("pretrain_images_total"), page.value("pretrain_data_wait_seconds_total"), seconds,
+		page.value("pretrain_run_progress_ratio"),
+	}
 	if n := len(a.points); n > 0 {
 		switch before := a.points[n-1]; {
 		case before.pictures == p.pictures && before.ratio == p.ratio:
@@ -296,13 +304,14 @@ func (a *address) left(page families) float64 {
 }
 
 func (a *address) measures(page families) []Measure {
-	all := []Measure{lossMeasure(page.value("pretrain_loss"), page.value("pretrain_learning_rate"), page.value("pretrain_gradient_norm"), a.past["loss"])}
+	loss, rate, norm := page.value("pretrain_loss"), page.value("pretrain_learning_rate"), page.value("pretrain_gradient_norm")
+	all := []Measure{lossMeasure(loss, rate, norm, a.past["loss"])}
 	tasks := tasksOf(page)
 	for _, name := range slices.Sorted(maps.Keys(tasks)) {
 		all = append(all, taskMeasure(name, tasks[name], a.past["task "+name]))
 	}
-	rate, wait := a.rates()
-	all = append(all, rateMeasure(rate, wait, a.past["rate"]))
+	pictures, wait := a.rates()
+	all = append(all, rateMeasure(pictures, wait, a.past["rate"]))
 	probes := probesOf(page)
 	for _, name := range slices.Sorted(maps.Keys(probes)) {
 		probe := probes[name]

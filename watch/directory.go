@@ -78,7 +78,8 @@ func (d *directory) checkpoint() (string, error) {
 	}
 	for _, entry := range entries {
 		if entry.Err == nil {
-			return fmt.Sprintf("step %d, %s ago, %s", entry.Info.Step, terminal.Age(time.Since(entry.Written).Seconds()), memory.Text(entry.Bytes)), nil
+			age := terminal.Age(time.Since(entry.Written).Seconds())
+			return fmt.Sprintf("step %d, %s ago, %s", entry.Info.Step, age, memory.Text(entry.Bytes)), nil
 		}
 	}
 	return "", nil
@@ -193,7 +194,10 @@ func taskMeasure(name string, task metrics.Task, past []float64) Measure {
 }
 
 func rateMeasure(rate, wait float64, past []float64) Measure {
-	m := Measure{Name: "pictures/s", Value: fmt.Sprintf("%.0f", rate), Past: past}
+	m := Measure{Name: "pictures/s", Value: "-", Past: past}
+	if !math.IsNaN(rate) {
+		m.Value = fmt.Sprintf("%.0f", rate)
+	}
 	if !math.IsNaN(wait) {
 		m.Beside = []string{fmt.Sprintf("%.1f %% waits for data", 100*wait)}
 		m.Alarm = wait > starving

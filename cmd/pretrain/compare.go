@@ -144,9 +144,11 @@ func weightsText(first, other string, same runs.SameWeight) string {
 	case !same.Compared:
 		return fmt.Sprintf("The weights of %s and %s were not compared: %s.", first, other, terminal.Clean(same.Note))
 	case same.Equal:
-		return fmt.Sprintf("%s and %s have the same weights, byte for byte (%d tensors of the %s).", first, other, same.Tensors, same.What)
+		return fmt.Sprintf("%s and %s have the same weights, byte for byte (%d tensors of the %s).",
+			first, other, same.Tensors, same.What)
 	case len(same.Because) == 0:
-		return fmt.Sprintf("%s and %s differ in %d of %d tensors of the %s, and nothing that is recorded explains it.", first, other, same.Different, same.Tensors, same.What)
+		return fmt.Sprintf("%s and %s differ in %d of %d tensors of the %s, and nothing that is recorded explains it.",
+			first, other, same.Different, same.Tensors, same.What)
 	}
 	return fmt.Sprintf("%s and %s differ in %d of %d tensors of the %s; what may explain it: %s.",
 		first, other, same.Different, same.Tensors, same.What, terminal.Clean(fewOf(same.Because)))

@@ -49,7 +49,8 @@ the reason.`, runs.Depth),
 		}),
 		ValidArgsFunction: completeDirectories(1),
 	}
-	command.Flags().BoolVar(&asJSON, "json", false, "print the runs as JSON, with all that is known of each, for instance --json")
+	command.Flags().BoolVar(&asJSON, "json", false,
+		"print the runs as JSON, with all that is known of each, for instance --json")
 	return command
 }
 
@@ -91,7 +92,8 @@ func runRows(summaries []runs.Summary, now time.Time, all bool) [][]string {
 	rows := [][]string{{"RUN", "STATE", "STEP", heading, "PROBE", "PICS/S", "CHECKPOINT"}}
 	for _, s := range summaries {
 		rows = append(rows, []string{
-			terminal.Clean(s.Name), s.State, stepsText(s), lossesText(s, all), probeText(s.Probe), rateText(s.PicturesPerSecond), ageText(s.Checkpoint, now),
+			terminal.Clean(s.Name), s.State, stepsText(s), lossesText(s, all), probeText(s.Probe),
+			rateText(s.PicturesPerSecond), ageText(s.Checkpoint, now),
 		})
 	}
 	return rows

@@ -62,7 +62,8 @@ func watched(argument string) (watch.Source, error) {
 		return watch.Address(argument)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, train.Usage(fmt.Errorf("%q is neither the directory of a run nor an address: name what `pretrain train --out` was given, or host:port", argument))
+		return nil, train.Usage(fmt.Errorf("%q is neither the directory of a run nor an address: "+
+			"name what `pretrain train --out` was given, or host:port", argument))
 	}
 	return nil, train.Usage(fmt.Errorf("run directory: %w", err))
 }
