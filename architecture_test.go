@@ -29,7 +29,8 @@ var layers = [][]string{
 	{"pretext"},
 	{"train", "eval", "export"},
 	{"configs"},
-	{"run", "bench"},
+	{"run", "bench", "history"},
+	{"watch"},
 	{"cmd"},
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"pretrain/internal/atomicfile"
 )
@@ -156,6 +157,38 @@ func Latest(folder string) (Found, error) {
 		return Found{}, fmt.Errorf("%w in %s:\n%w", ErrNone, folder, errors.Join(found.Skipped...))
 	}
 	return Found{}, fmt.Errorf("%w in %s", ErrNone, folder)
+}
+
+// Entry is a checkpoint in a folder, known by its header.
+type Entry struct {
+	Path    string
+	Info    Info
+	Bytes   int64
+	Written time.Time
+	Err     error // why the header cannot be used; Info is empty then
+}
+
+// List describes the checkpoints of a folder, newest first, each once however many names it has. Damaged files come
+// before the others, with Err set; files that a running training removes meanwhile are left out. A folder that does not
+// exist is empty.
+func List(folder string) ([]Entry, error) {
+	found, err := list(folder)
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	for _, c := range found {
+		stat, err := os.Stat(c.path)
+		if err != nil {
+			continue
+		}
+		entry := Entry{Path: c.path, Info: c.info, Bytes: stat.Size(), Written: stat.ModTime(), Err: c.err}
+		if c.err != nil {
+			entry.Info = Info{}
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
 }
 
 // candidate is a file that claims to be a checkpoint; err says why its header cannot be used.

@@ -13,7 +13,7 @@ var changeable = []string{"data.workers", "data.prefetch", "data.cache_mib", "tr
 func CheckResumable(recorded, wanted *Resolved) error {
 	var problems []Problem
 	for _, key := range wanted.tree.Keys() {
-		if isChangeable(key.Path) {
+		if Changeable(key.Path) {
 			continue
 		}
 		now, err := key.Literal()
@@ -37,7 +37,8 @@ func CheckResumable(recorded, wanted *Resolved) error {
 	return nil
 }
 
-func isChangeable(path string) bool {
+// Changeable reports whether a key, such as data.workers, changes no bit of the result of a run.
+func Changeable(path string) bool {
 	for _, prefix := range changeable {
 		if path == prefix || strings.HasPrefix(path, prefix+".") {
 			return true

@@ -45,7 +45,7 @@ func TestChangeableKeysExist(t *testing.T) {
 	for _, prefix := range changeable {
 		found := false
 		for _, key := range tree.Keys() {
-			found = found || isChangeable(key.Path) && len(key.Path) >= len(prefix) && key.Path[:len(prefix)] == prefix
+			found = found || Changeable(key.Path) && len(key.Path) >= len(prefix) && key.Path[:len(prefix)] == prefix
 		}
 		if !found {
 			t.Errorf("no key is called %s", prefix)

@@ -137,7 +137,7 @@ func (l *Log) Sync() error {
 func (l *Log) Close() error { return errors.Join(l.Sync(), l.file.Close()) }
 
 // ReadLog reads the records of the file path. A torn last line is left out; any other line that is no record is an
-// error that names it.
+// error that names it, beside the records before it.
 func ReadLog(path string) ([]Record, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -146,7 +146,7 @@ func ReadLog(path string) ([]Record, error) {
 	var records []Record
 	err = scan(text, func(_ []byte, record Record) { records = append(records, record) })
 	if err != nil {
-		return nil, fmt.Errorf("metrics log %s: %w", path, err)
+		return records, fmt.Errorf("metrics log %s: %w", path, err)
 	}
 	return records, nil
 }

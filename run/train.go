@@ -14,7 +14,8 @@ type TrainOptions struct {
 	Start     train.Start
 	Version   string // of the program, for run.json and the metrics
 	Console   io.Writer
-	Terminal  bool // Console is a terminal
+	Terminal  bool       // Console is a terminal
+	Columns   func() int // of that terminal, asked anew for every line; nil or 0 = 80
 
 	MemoryLimit int64 // bytes that the process may take; 0 = what the machine has free
 }
@@ -33,7 +34,7 @@ func Train(ctx context.Context, resolved *configs.Resolved, options TrainOptions
 		return train.Usage(err)
 	}
 	job.Directory, job.Start, job.Version = directory, options.Start, options.Version
-	job.Console, job.Terminal, job.MemoryLimit = options.Console, options.Terminal, options.MemoryLimit
+	job.Console, job.Terminal, job.Columns, job.MemoryLimit = options.Console, options.Terminal, options.Columns, options.MemoryLimit
 	return train.Run(ctx, job)
 }
 

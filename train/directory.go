@@ -187,10 +187,10 @@ func (d Directory) hasCheckpoints() bool {
 
 // States of a run in run.json. One that was killed stays running.
 const (
-	stateRunning     = "running"
-	stateInterrupted = "interrupted"
-	stateFailed      = "failed"
-	stateFinished    = "finished"
+	StateRunning     = "running"
+	StateInterrupted = "interrupted"
+	StateFailed      = "failed"
+	StateFinished    = "finished"
 )
 
 // Record is the content of run.json.
@@ -208,7 +208,9 @@ type Record struct {
 	Step       int     `json:"step"`
 	Steps      int     `json:"steps"`
 	Started    string  `json:"started"`
-	Seconds    float64 `json:"seconds"` // of all processes that worked on the run, up to their last checkpoints
+	Seconds    float64 `json:"seconds"`          // of all processes that worked on the run, up to their last checkpoints
+	Host       string  `json:"host,omitempty"`   // of the last process that worked on the run
+	Locked     bool    `json:"locked,omitempty"` // that process held the lock on the directory; see Worker
 	Error      string  `json:"error,omitempty"`
 }
 

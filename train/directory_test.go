@@ -102,7 +102,7 @@ func TestBeginDeletesOnlyWhatRunsWrite(t *testing.T) {
 
 func TestRecordRoundTrip(t *testing.T) {
 	directory := filled(t)
-	want := Record{State: stateFailed, Step: 3, Steps: 9, Error: "no space left"}
+	want := Record{State: StateFailed, Step: 3, Steps: 9, Error: "no space left"}
 	if err := directory.writeRecord(want); err != nil {
 		t.Fatal(err)
 	}

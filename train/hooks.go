@@ -241,7 +241,7 @@ func (s *session) save(ctx context.Context, log *metrics.Log) error {
 	s.saved = s.trainer.position.Step
 	s.series.ObserveCheckpoint(time.Since(started).Seconds(), size, float64(time.Now().UnixNano())/1e9)
 	s.log.Debug("checkpoint", zap.String("path", path), zap.Int64("bytes", size))
-	return s.record(stateRunning, nil)
+	return s.record(StateRunning, nil)
 }
 
 // calibrate recomputes the normalisation statistics once a step.

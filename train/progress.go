@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"pretrain/internal/terminal"
 )
 
 // progress shows a person how far a run is: a bar on a terminal, otherwise a plain line every ten seconds and at the
@@ -18,7 +18,8 @@ import (
 type progress struct {
 	mutex   sync.Mutex
 	console io.Writer
-	names   []string // of the tasks; on a bar cut short
+	columns func() int // of the terminal; nil or 0 where unknown
+	names   []string   // of the tasks; on a bar cut short
 	bar     *progressbar.ProgressBar
 	drawn   time.Time // when the bar or a line was last shown
 	speed   speed
@@ -40,7 +41,7 @@ func (p *progress) begin(names []string, position Position, bar bool) {
 	defer p.mutex.Unlock()
 	p.names, p.drawn = names, time.Now()
 	if bar && !position.Done() {
-		p.names = shortNames(names)
+		p.names = terminal.ShortNames(names)
 		p.bar = progressbar.NewOptions(position.Steps,
 			progressbar.OptionSetWriter(p.console), progressbar.OptionSetWidth(5), progressbar.OptionClearOnFinish(),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionUseANSICodes(true))
@@ -69,43 +70,52 @@ func (p *progress) AfterStep(_ context.Context, report StepReport) error {
 	return p.bar.Set(report.Position.Step)
 }
 
-// describe is one line: pictures a second, time to go, each task's loss.
+// describe is one line: pictures a second, time to go, each task's loss. On a bar it takes the fullest wording that
+// leaves room for the bar, and at last the beginning of the shortest one.
 func (p *progress) describe(report StepReport, speed float64) string {
-	left := float64((report.Position.Steps-report.Position.Step)*report.Pictures) / speed
-	var line strings.Builder
-	fmt.Fprintf(&line, "%.0f pictures/s ETA %s", speed, roughly(left))
-	for i, result := range report.Tasks {
-		fmt.Fprintf(&line, " %s %.2f", p.names[i], result.Loss)
+	left := terminal.Duration(float64((report.Position.Steps-report.Position.Step)*report.Pictures) / speed)
+	losses, sum := p.losses(report.Tasks)
+	full := fmt.Sprintf("%.0f pictures/s ETA %s%s", speed, left, losses)
+	if p.bar == nil {
+		return full
 	}
-	return line.String()
-}
-
-// roughly writes seconds as 59s, 59m59s or 59h59m.
-func roughly(seconds float64) string {
-	whole := int(math.Round(seconds))
-	switch {
-	case whole < 60:
-		return fmt.Sprintf("%ds", whole)
-	case whole < 3600:
-		return fmt.Sprintf("%dm%02ds", whole/60, whole%60)
-	}
-	return fmt.Sprintf("%dh%02dm", whole/3600, whole/60%60)
-}
-
-// shortNames cuts names to three letters, or as many as tell them apart, so that a bar with four tasks fits a line of
-// 80 columns.
-func shortNames(names []string) []string {
-	short := make([]string, len(names))
-	for i, name := range names {
-		length := min(3, len(name))
-		for length < len(name) && slices.ContainsFunc(names, func(other string) bool {
-			return other != name && strings.HasPrefix(other, name[:length])
-		}) {
-			length++
+	room := p.room()
+	short := fmt.Sprintf("%.0f/s ETA %s loss %s", speed, left, terminal.Loss(sum))
+	for _, wording := range []string{full, fmt.Sprintf("%.0f/s ETA %s%s", speed, left, losses), short} {
+		if len(wording) <= room {
+			return wording
 		}
-		short[i] = name[:length]
 	}
-	return short
+	return short[:min(len(short), room)]
+}
+
+// losses lists the losses of the tasks, and adds them up.
+func (p *progress) losses(tasks []TaskResult) (text string, sum float64) {
+	var line strings.Builder
+	for i, result := range tasks {
+		fmt.Fprintf(&line, " %s %s", p.names[i], terminal.Loss(result.Loss))
+		sum += result.Loss
+	}
+	return line.String(), sum
+}
+
+// Columns of a terminal that nobody measured, and of what the bar's line has besides its description: percentage, bar
+// of five, spaces, and the last column, which would make some terminals go on to the next line.
+const (
+	usualColumns = 80
+	barColumns   = 16
+)
+
+// room is the number of columns for the description of the bar.
+func (p *progress) room() int {
+	columns := 0
+	if p.columns != nil {
+		columns = p.columns()
+	}
+	if columns <= 0 {
+		columns = usualColumns
+	}
+	return max(0, columns-barColumns)
 }
 
 // Write prints a log line above the bar.

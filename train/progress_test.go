@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,31 +26,72 @@ func slowReport(step int) StepReport {
 	return report
 }
 
-func TestABarWithFourTasksFitsALine(t *testing.T) {
-	out := &console{}
-	p := &progress{console: out}
-	p.begin(fourTasks, Position{Steps: 1_000_000}, true)
-	for step := 1; step <= 3; step++ {
-		p.drawn = time.Time{}
-		if err := p.AfterStep(t.Context(), slowReport(step)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.end()
+// widestBar is the widest line that a bar has drawn, without what steers the cursor.
+func widestBar(drawn string) string {
 	escape := regexp.MustCompile("\x1b\\[[0-9]*[A-Za-z]")
 	widest := ""
-	for line := range strings.FieldsFuncSeq(escape.ReplaceAllString(out.text.String(), ""), func(r rune) bool { return r == '\r' || r == '\n' }) {
+	for line := range strings.FieldsFuncSeq(escape.ReplaceAllString(drawn, ""), func(r rune) bool { return r == '\r' || r == '\n' }) {
 		if utf8.RuneCountInString(line) > utf8.RuneCountInString(widest) {
 			widest = line
 		}
 	}
-	if width := utf8.RuneCountInString(widest); width > 79 {
-		t.Errorf("the bar has %d columns: %q", width, widest)
-	}
-	for _, part := range []string{"12500 pictures/s", "ETA 22h", "col 2.3", "pat 2.3", "rel 2.3", "rot 2.3"} {
-		if !strings.Contains(widest, part) {
-			t.Errorf("%q does not tell %q", widest, part)
-		}
+	return widest
+}
+
+// TestTheBarFitsItsTerminal: the line leaves the last column free and says as much as fits; nothing in it is a colour.
+func TestTheBarFitsItsTerminal(t *testing.T) {
+	similar := []string{"relative_patch_location", "relative_patch_order", "relative_patch_size", "rotation"}
+	long := 9 * 24 * time.Hour / 1_000_000
+	for name, test := range map[string]struct {
+		names    []string
+		columns  int
+		loss     float64
+		duration time.Duration
+		want     []string
+	}{
+		"four tasks":    {fourTasks, 80, 2.34, 80 * time.Millisecond, []string{"12500 pictures/s", "ETA 22h", "col 2.3", "pat 2.3", "rel 2.3", "rot 2.3"}},
+		"unknown width": {fourTasks, 0, 2.34, 80 * time.Millisecond, []string{"12500 pictures/s", "rot 2.3"}},
+		"diverged":      {fourTasks, 80, 1.5e38, time.Millisecond, []string{"1000000/s ETA 16m", "col 2e+38", "rot 2e+38"}},
+		"not a number":  {fourTasks, 80, math.NaN(), long, []string{"pictures/s ETA 8d23h", "col NaN", "rot NaN"}},
+		"large losses":  {fourTasks, 80, 54321, long, []string{"1286/s ETA 8d23h", "col 5e+04", "rot 5e+04"}},
+		"similar names": {similar, 80, 2.5, 80 * time.Millisecond, []string{"12500/s ETA 22h", "loss 10.00"}},
+		"wide":          {similar, 150, 2.5, 80 * time.Millisecond, []string{"12500 pictures/s", "relative_patch_l 2.5", "rot 2.5"}},
+		"narrow":        {fourTasks, 50, 2.5, 80 * time.Millisecond, []string{"12500/s ETA 22h", "loss 10.00"}},
+		"very narrow":   {fourTasks, 30, 2.5, 80 * time.Millisecond, []string{"12500/s ETA"}},
+		"absurd":        {fourTasks, 12, 2.5, 80 * time.Millisecond, []string{"0%"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := &console{}
+			p := &progress{console: out, columns: func() int { return test.columns }}
+			p.begin(test.names, Position{Steps: 1_000_000}, true)
+			for step := 1; step <= 3; step++ {
+				p.drawn = time.Time{}
+				report := slowReport(step)
+				report.Duration = test.duration
+				for i := range report.Tasks {
+					report.Tasks[i].Loss = test.loss
+				}
+				if err := p.AfterStep(t.Context(), report); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.end()
+			line, most := widestBar(out.text.String()), max(test.columns, barColumns+1)
+			if test.columns == 0 {
+				most = usualColumns
+			}
+			if width := utf8.RuneCountInString(line); width >= most {
+				t.Errorf("the bar has %d of %d columns: %q", width, most, line)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(line, part) {
+					t.Errorf("%q does not tell %q", line, part)
+				}
+			}
+			if colour := regexp.MustCompile("\x1b\\[[0-9;]*m"); colour.MatchString(out.text.String()) {
+				t.Errorf("the bar is coloured: %q", out.text.String())
+			}
+		})
 	}
 }
 
@@ -88,26 +130,6 @@ func TestLogLinesStandAboveTheBar(t *testing.T) {
 	const clearLine = "\x1b[2K\r"
 	if !strings.Contains(out.text.String(), clearLine+"a line of the log\n") {
 		t.Errorf("got %q", out.text.String())
-	}
-}
-
-func TestRoughly(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0s", 59.4: "59s", 59.6: "1m00s", 3599: "59m59s", 3600: "1h00m", 95000: "26h23m"} {
-		if got := roughly(seconds); got != want {
-			t.Errorf("%g seconds: %q, want %q", seconds, got, want)
-		}
-	}
-}
-
-func TestShortNamesStayDifferent(t *testing.T) {
-	for _, test := range [][2][]string{
-		{fourTasks, {"col", "pat", "rel", "rot"}},
-		{{"patch_location", "patch_order", "ab"}, {"patch_l", "patch_o", "ab"}},
-		{{"patch", "patches"}, {"patch", "patche"}},
-	} {
-		if got := shortNames(test[0]); !slices.Equal(got, test[1]) {
-			t.Errorf("%v became %v, want %v", test[0], got, test[1])
-		}
 	}
 }
 

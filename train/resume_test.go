@@ -216,7 +216,7 @@ func TestResumeAfterTheLastStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record.State = stateRunning
+	record.State = StateRunning
 	if err := job.Directory.writeRecord(record); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestResumeAfterTheLastStep(t *testing.T) {
 		t.Errorf("%d lines of metrics became %d", len(metrics), len(after))
 	}
 	after, err := again.Directory.ReadRecord()
-	if err != nil || after.State != stateFinished || after.Step != record.Step || after.Seconds < record.Seconds {
+	if err != nil || after.State != StateFinished || after.Step != record.Step || after.Seconds < record.Seconds {
 		t.Errorf("run.json says %+v, was %+v", after, record)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"time"
 
@@ -30,7 +31,8 @@ type Job struct {
 	Version   string        // of the program
 	Kernels   kernel.Family // asked for; "" takes the recorded family of a resumed run, or that of the CPU table
 	Console   io.Writer
-	Terminal  bool // Console is a terminal
+	Terminal  bool       // Console is a terminal
+	Columns   func() int // of that terminal, asked anew for every line; nil or 0 = 80
 
 	Backbone    backbone.Backbone
 	TaskNames   []string         // tasks to train, in the order in which their losses are added
@@ -80,13 +82,13 @@ func Run(ctx context.Context, job Job) error {
 	err := s.train(ctx)
 	switch interrupted := (*Interrupted)(nil); {
 	case err == nil:
-		return s.record(stateFinished, nil)
+		return s.record(StateFinished, nil)
 	case errors.As(err, &interrupted):
-		return errors.Join(err, s.record(stateInterrupted, nil))
+		return errors.Join(err, s.record(StateInterrupted, nil))
 	default:
 		s.log.Error("the run failed", zap.Error(err))
 		s.series.SetFailed(errors.Is(err, errDiverged))
-		return errors.Join(err, s.record(stateFailed, err))
+		return errors.Join(err, s.record(StateFailed, err))
 	}
 }
 
@@ -194,7 +196,9 @@ func (s *session) record(state string, failure error) error {
 		Precision: string(s.precision()), Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
 		Step: position.Step, Steps: position.Steps,
 		Started: s.started.UTC().Format(time.RFC3339), Seconds: s.earlier + time.Since(s.started).Seconds(),
+		Locked: s.locked,
 	}
+	record.Host, _ = os.Hostname() // for information only
 	if failure != nil {
 		record.Error = failure.Error()
 	}

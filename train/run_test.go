@@ -35,7 +35,7 @@ func TestRunLeavesEverythingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if record.State != stateFinished || record.Step != 6 || record.Steps != 6 || record.Pictures != 13 || record.Threads != 1 || record.Error != "" {
+	if record.State != StateFinished || record.Step != 6 || record.Steps != 6 || record.Pictures != 13 || record.Threads != 1 || record.Error != "" {
 		t.Errorf("run.json says %+v", record)
 	}
 	var names []string
@@ -164,7 +164,7 @@ func TestSeriesAreThereFromTheFirstStep(t *testing.T) {
 			t.Errorf("after the first step there is no %s", series)
 		}
 	}
-	if state != stateRunning {
+	if state != StateRunning {
 		t.Errorf("run.json said %q while the run was running", state)
 	}
 	if connection, err := net.Dial("tcp", address); err == nil {
@@ -202,7 +202,7 @@ func TestDivergenceEndsTheRun(t *testing.T) {
 			t.Errorf("%q does not mention %q", err, part)
 		}
 	}
-	if record, _ := job.Directory.ReadRecord(); record.State != stateFailed || record.Error == "" {
+	if record, _ := job.Directory.ReadRecord(); record.State != StateFailed || record.Error == "" {
 		t.Errorf("run.json says %+v", record)
 	}
 	for _, tensor := range latest(t, job.Directory).State.Tensors {
@@ -263,7 +263,7 @@ func TestInterruptionAtAnyMomentIsSaved(t *testing.T) {
 			if found := latest(t, job.Directory); found.State.Step != int64(interrupted.Step) || len(found.Skipped) > 0 {
 				t.Errorf("stopped at step %d, saved is step %d", interrupted.Step, found.State.Step)
 			}
-			if record, _ := job.Directory.ReadRecord(); record.State != stateInterrupted || record.Step != interrupted.Step {
+			if record, _ := job.Directory.ReadRecord(); record.State != StateInterrupted || record.Step != interrupted.Step {
 				t.Errorf("run.json says %+v", record)
 			}
 			job.Console, job.Start = io.Discard, StartResume

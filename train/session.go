@@ -39,6 +39,7 @@ type session struct {
 	folder   *checkpoints.Folder
 	series   *metrics.Series
 	closers  []func()
+	locked   bool // this process holds the lock on the directory
 
 	flops      float64         // multiplications and additions of a batch
 	peak       float64         // operations a second that the threads reach on registers alone
@@ -73,7 +74,7 @@ func (s *session) close() {
 
 func (s *session) openLog(context.Context) (err error) {
 	s.started, s.calibrated, s.saved = time.Now(), -1, -1
-	s.progress = &progress{console: s.job.Console}
+	s.progress = &progress{console: s.job.Console, columns: s.job.Columns}
 	s.logFile = &lateFile{}
 	s.onClose(s.logFile.close)
 	s.log, err = newLogger(s.job.Logging.Level, s.progress, s.logFile)
@@ -348,6 +349,12 @@ func (s *session) serve(outer context.Context, server *metrics.Server) {
 // openDirectory is the last step, and the first that writes.
 func (s *session) openDirectory(context.Context) (err error) {
 	directory := s.job.Directory
+	release, held, err := directory.lock()
+	if err != nil {
+		return err
+	}
+	s.locked = held
+	s.onClose(release)
 	if err := directory.begin(s.job.Start, s.job.Resolved); err != nil {
 		return err
 	}
@@ -366,5 +373,5 @@ func (s *session) openDirectory(context.Context) (err error) {
 	for _, bad := range s.files.Report().Bad {
 		s.logBad(bad)
 	}
-	return s.record(stateRunning, nil)
+	return s.record(StateRunning, nil)
 }

@@ -25,6 +25,10 @@ const (
 	metaPictures = "pictures" // which pictures it was trained on; see session.pictureSet
 )
 
+// PictureSet says which pictures a checkpoint's run was trained on, and by what they were decoded; equal texts mean equal
+// pixels.
+func PictureSet(info checkpoints.Info) string { return info.Meta[metaPictures] }
+
 // tensors lists views of everything that training changes, by name. Saving reads them and restoring writes them, so
 // the two cannot disagree.
 func (t *Trainer) tensors() []checkpoints.Tensor {

@@ -153,7 +153,7 @@ func TestHelpIsHelpInAllItsForms(t *testing.T) {
 
 // TestCompletion: a shell that asks gets names, and file names only where files are meant.
 func TestCompletion(t *testing.T) {
-	const noFiles, files = ":4\n", ":0\n"
+	const noFiles, files, folders = ":4\n", ":0\n", ":16\n"
 	for _, test := range []struct {
 		words     []string
 		offered   []string
@@ -170,6 +170,10 @@ func TestCompletion(t *testing.T) {
 		{[]string{"bench", "--precisions", ""}, []string{"fp32", "bf16"}, noFiles},
 		{[]string{"export", "run", "--format", ""}, []string{"safetensors"}, noFiles},
 		{[]string{"extract", "run", "--data", ""}, nil, files},
+		{[]string{"runs", ""}, nil, folders},
+		{[]string{"runs", "one", ""}, nil, noFiles},
+		{[]string{"compare", "one", "two", ""}, nil, folders},
+		{[]string{"watch", ""}, nil, folders},
 	} {
 		code, stdout, _ := call(nil, append([]string{"__complete"}, test.words...)...)
 		if code != exitSuccess || !strings.HasSuffix(stdout, test.directive) {

@@ -30,14 +30,37 @@ type program struct {
 	arguments      []string // behind the name
 	environment    []string // NAME=VALUE
 	stdout, stderr io.Writer
-	terminal       bool // stderr is one
+	terminal       bool                       // stderr is one
+	errColumns     func() int                 // of stderr, if that is a terminal
+	size           func() (columns, rows int) // of stdout; nil where it is no terminal that can be drawn on
 }
 
 func main() {
-	os.Exit(execute(program{
+	p := program{
 		name: os.Args[0], arguments: os.Args[1:], environment: os.Environ(),
-		stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd())),
-	}))
+		stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr),
+		errColumns: func() int { columns, _ := sizeOf(os.Stderr)(); return columns },
+	}
+	if isTerminal(os.Stdout) {
+		p.size = sizeOf(os.Stdout)
+	}
+	os.Exit(execute(p))
+}
+
+// isTerminal reports whether a file is a terminal that moves its cursor when told to.
+func isTerminal(file *os.File) bool {
+	return term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// sizeOf measures a terminal; 0 where it does not tell.
+func sizeOf(file *os.File) func() (columns, rows int) {
+	return func() (columns, rows int) {
+		columns, rows, err := term.GetSize(int(file.Fd()))
+		if err != nil {
+			return 0, 0
+		}
+		return columns, rows
+	}
 }
 
 // execute runs the command that the arguments name and returns the exit code.
@@ -115,7 +138,8 @@ Exit codes: 0 success; 1 failure; 2 bad usage or configuration, before any work;
 		SilenceErrors: true,
 	})
 	root.AddCommand(
-		p.trainCommand(), p.evalCommand(), p.extractCommand(), p.exportCommand(), p.configCommand(),
+		p.trainCommand(), p.watchCommand(), p.runsCommand(), p.compareCommand(),
+		p.evalCommand(), p.extractCommand(), p.exportCommand(), p.configCommand(),
 		p.tasksCommand(), p.backbonesCommand(), p.benchCommand(), p.sampleCommand(), p.versionCommand(),
 	)
 	return root

@@ -42,7 +42,7 @@ Recipes: ` + strings.Join(configs.Recipes(), ", ") + ".",
 				return err
 			}
 			err = run.Train(command.Context(), resolved, run.TrainOptions{
-				Directory: out, Start: start, Version: programVersion(), Console: p.stderr, Terminal: p.terminal,
+				Directory: out, Start: start, Version: programVersion(), Console: p.stderr, Terminal: p.terminal, Columns: p.errColumns,
 			})
 			return p.sayHowToGoOn(err)
 		}),
