@@ -3,7 +3,7 @@
 BIN := bin/pretrain
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference results clean
+.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference sklearnreference results clean
 
 build: ## the program, as bin/pretrain
 	@mkdir -p bin
@@ -64,6 +64,9 @@ sample: ## the embedded pictures, from Debian packages (needs apt-get and dpkg-d
 
 torchreference: ## values of PyTorch that the backbones are held against (needs Debian's python3-torch, python3-torchvision)
 	/usr/bin/python3 tools/torchreference/reference.py backbone/testdata
+
+sklearnreference: ## values of scikit-learn that measures of features are held against (needs Debian's python3-sklearn)
+	/usr/bin/python3 tools/sklearnreference/reference.py > eval/testdata/sklearn.json
 
 DATA :=
 
