@@ -2,7 +2,9 @@ package metrics
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -50,7 +52,7 @@ var (
 func NewSeries() *Series {
 	s := &Series{
 		runInfo: gauges("run_info", "What is running; always 1.",
-			"version", "backbone", "kernels", "tasks", "config"),
+			"run", "version", "backbone", "kernels", "tasks", "config"),
 		runProgress:   gauge("run_progress_ratio", "Part of the run's steps that is done."),
 		epochProgress: gauge("epoch_progress_ratio", "Part of the current epoch that is done."),
 
@@ -112,9 +114,16 @@ func counter(name, help string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
 }
 
+// histogram counts in the given buckets and, for a Prometheus that asks for native histograms, in buckets a tenth wide,
+// of which there are never more than nativeBuckets.
 func histogram(name, help string, buckets []float64) prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets})
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: nativeBuckets, NativeHistogramMinResetDuration: time.Hour,
+	})
 }
+
+const nativeBuckets = 160
 
 // with is the gauge of these label values, which client_golang panics about unless they are UTF-8.
 func with(vector *prometheus.GaugeVec, values ...string) prometheus.Gauge {
@@ -126,6 +135,7 @@ func with(vector *prometheus.GaugeVec, values ...string) prometheus.Gauge {
 
 // RunInfo describes a run in labels.
 type RunInfo struct {
+	Run      string   // id, the same for all processes that work on the run
 	Version  string   // of the program
 	Backbone string   // architecture
 	Kernels  string   // kernel family
@@ -137,11 +147,12 @@ type RunInfo struct {
 func (s *Series) SetRunInfo(info RunInfo) {
 	tasks := strings.Join(slices.Sorted(slices.Values(info.Tasks)), ",")
 	s.runInfo.Reset()
-	with(s.runInfo, info.Version, info.Backbone, info.Kernels, tasks, info.Config).Set(1)
+	with(s.runInfo, info.Run, info.Version, info.Backbone, info.Kernels, tasks, info.Config).Set(1)
 }
 
 // Step is what one training step says to Prometheus.
 type Step struct {
+	Number          int64   // of steps done since the start of the run
 	Seconds         float64 // wall-clock time, waiting for data included
 	DataWaitSeconds float64 // the part of it that waited for data
 	DataQueue       int     // batches that were ready at the end of the step
@@ -159,7 +170,7 @@ type Step struct {
 // ObserveStep records a training step. Negative times and counts are taken as 0: a clock that was set back must not
 // stop a training.
 func (s *Series) ObserveStep(step Step) {
-	s.stepDuration.Observe(max(step.Seconds, 0))
+	s.observeDuration(step)
 	s.dataWait.Add(max(step.DataWaitSeconds, 0))
 	s.dataQueue.Set(float64(step.DataQueue))
 	s.images.Add(float64(max(step.Pictures, 0)))
@@ -173,6 +184,13 @@ func (s *Series) ObserveStep(step Step) {
 	for name, task := range step.Tasks {
 		s.observeTask(name, task)
 	}
+}
+
+// observeDuration leaves the number of the step as an exemplar, so that a slow one can be found in metrics.jsonl and in
+// the logs.
+func (s *Series) observeDuration(step Step) {
+	exemplar := prometheus.Labels{"step": strconv.FormatInt(step.Number, 10)}
+	s.stepDuration.(prometheus.ExemplarObserver).ObserveWithExemplar(max(step.Seconds, 0), exemplar)
 }
 
 func (s *Series) observeTask(name string, task Task) {

@@ -21,7 +21,7 @@ func number(x float64) *Number { n := Number(x); return &n }
 // exampleStep has a task with everything and one with the least.
 func exampleStep() Step {
 	return Step{
-		Seconds: 0.2, DataWaitSeconds: 0.01, DataQueue: 3, Pictures: 64, Views: 256, BadPictures: 1,
+		Number: 7, Seconds: 0.2, DataWaitSeconds: 0.01, DataQueue: 3, Pictures: 64, Views: 256, BadPictures: 1,
 		LearningRate: 0.001, GradientNorm: 1.5, Loss: 2.5, RunProgress: 0.25, EpochProgress: 0.5,
 		Tasks: map[string]Task{
 			"rotation":     {Loss: 1.25, Weight: 1, Accuracy: number(0.5)},
@@ -33,7 +33,7 @@ func exampleStep() Step {
 // filled is a Series in which every series has a value.
 func filled() *Series {
 	s := NewSeries()
-	s.SetRunInfo(RunInfo{Version: "v1", Backbone: "vit_tiny", Kernels: "avx2", Tasks: []string{"rotation", "colorization"}, Config: "ab"})
+	s.SetRunInfo(RunInfo{Run: "r1", Version: "v1", Backbone: "vit_tiny", Kernels: "avx2", Tasks: []string{"rotation", "colorization"}, Config: "ab"})
 	s.ObserveStep(exampleStep())
 	s.ObserveCheckpoint(1.5, 1000, 1.7e9)
 	s.ObserveProbe("knn", "12", 0.75)
@@ -64,7 +64,7 @@ func TestSeries(t *testing.T) {
 func exposition(t *testing.T, s *Series) string {
 	t.Helper()
 	response := httptest.NewRecorder()
-	handler(s.Registry()).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
+	scrapes(s.Registry()).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
 	if response.Code != 200 {
 		t.Fatalf("status %d: %s", response.Code, response.Body)
 	}

@@ -27,7 +27,7 @@ func (s *session) prometheusHook() Hook {
 	return hookFunc(func(_ context.Context, report StepReport) error {
 		stats := s.trainer.loader.Stats()
 		s.series.ObserveStep(metrics.Step{
-			Seconds: report.Duration.Seconds(), DataWaitSeconds: report.DataWait.Seconds(), DataQueue: stats.Ready,
+			Number: int64(report.Position.Step), Seconds: report.Duration.Seconds(), DataWaitSeconds: report.DataWait.Seconds(), DataQueue: stats.Ready,
 			Pictures: report.Pictures, Views: report.Views, BadPictures: stats.BadPictures - bad,
 			LearningRate: report.LearningRate, GradientNorm: report.GradientNorm, Loss: report.Loss,
 			RunProgress:   float64(report.Position.Step) / float64(report.Position.Steps),
@@ -115,6 +115,7 @@ func (s *session) logHook(log *metrics.Log) Hook {
 			Probes: s.takeProbes(),
 		}
 		sums = interval{}
+		s.mirror(record)
 		return log.Append(record)
 	})
 }

@@ -23,6 +23,7 @@ import (
 // written to the run's directory before all of it is known to fit together.
 type session struct {
 	job      Job
+	runID    string
 	started  time.Time
 	earlier  float64 // seconds that earlier processes worked on the run
 	progress *progress
@@ -37,6 +38,7 @@ type session struct {
 	probe    *onlineProbe
 	folder   *checkpoints.Folder
 	series   *metrics.Series
+	mirrors  mirrors
 	closers  []func()
 
 	saved      int             // step of the last checkpoint
@@ -72,7 +74,8 @@ func (s *session) openLog(context.Context) (err error) {
 	s.progress = &progress{console: s.job.Console}
 	s.logFile = &lateFile{}
 	s.onClose(s.logFile.close)
-	s.log, err = newLogger(s.job.Logging.Level, s.progress, s.logFile)
+	s.runID = s.job.Directory.runID(s.job.Start)
+	s.log, err = newLogger(s.job.Logging, s.runID, s.progress, s.logFile)
 	return err
 }
 
@@ -289,6 +292,9 @@ func (s *session) openModel(ctx context.Context) (err error) {
 // openMetrics listens before the run starts, so that an address that the user named and that is taken is found now.
 func (s *session) openMetrics(ctx context.Context) error {
 	s.series = metrics.NewSeries()
+	if err := s.openMirrors(); err != nil {
+		return err
+	}
 	if !s.job.Metrics.Enabled {
 		return nil
 	}
@@ -304,21 +310,17 @@ func (s *session) openMetrics(ctx context.Context) error {
 	return nil
 }
 
-// serve answers scrapes until the session is closed, which also ends its goroutine.
+// serve answers scrapes until the session is closed.
 func (s *session) serve(ctx context.Context, server *metrics.Server) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	s.background(ctx, func(ctx context.Context) {
 		if err := server.Serve(ctx); err != nil {
 			s.log.Warn("metrics are not served any more", zap.Error(err))
 		}
-	}()
-	s.onClose(func() { cancel(); <-ended })
+	})
 }
 
 // openDirectory is the last step, and the first that writes.
-func (s *session) openDirectory(context.Context) (err error) {
+func (s *session) openDirectory(ctx context.Context) (err error) {
 	directory := s.job.Directory
 	if err := directory.begin(s.job.Start, s.job.Resolved); err != nil {
 		return err
@@ -334,6 +336,9 @@ func (s *session) openDirectory(context.Context) (err error) {
 	}
 	for _, bad := range s.files.Report().Bad {
 		s.logBad(bad)
+	}
+	if err := s.startMirrors(ctx); err != nil {
+		return err
 	}
 	return s.record(stateRunning, nil)
 }
