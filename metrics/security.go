@@ -12,17 +12,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ErrWebConfig is wrapped by the errors about the web configuration: bad usage, not a failure of the run.
-var ErrWebConfig = errors.New("metrics.web_config cannot be used")
-
 // CheckFiles reads the web configuration and the certificates that it names, so that a mistake in them is found before
-// any work. Its errors wrap ErrWebConfig and name the file.
+// any work. Its errors name the file.
 func (c Config) CheckFiles() error {
 	if c.WebConfig == "" {
 		return nil
 	}
 	if err := web.Validate(c.WebConfig); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrWebConfig, c.WebConfig, err)
+		return fmt.Errorf("metrics.web_config = %s: %w; allowed: a web configuration file of Prometheus exporters", c.WebConfig, err)
 	}
 	if !c.Profiles || c.onLoopback() {
 		return nil
@@ -32,7 +29,7 @@ func (c Config) CheckFiles() error {
 		err = errors.New("it has no basic_auth_users, without which metrics.pprof is for loopback addresses only")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrWebConfig, c.WebConfig, err)
+		return fmt.Errorf("metrics.web_config = %s: %w", c.WebConfig, err)
 	}
 	return nil
 }

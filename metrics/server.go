@@ -30,7 +30,7 @@ type Config struct {
 	Profiles  bool   `mapstructure:"pprof" doc:"serve Go profiles under /debug/pprof/, on a loopback address or to those who know a password of web_config"`
 	Pictures  bool   `mapstructure:"pictures" doc:"show pictures of the data on the live page and in TensorBoard files"`
 
-	Push PushConfig `mapstructure:"push"`
+	Push PushConfig `mapstructure:"push" doc:"series of runs that end before they are scraped"`
 }
 
 // DefaultConfig serves on DefaultAddress.
@@ -86,7 +86,7 @@ type Server struct {
 
 // Listen opens the address of config, so that it is known before the run starts; Serve answers on it. If the
 // default port is taken, a free one is used and Warning says so. If an address that the user named cannot be opened,
-// the error wraps ErrAddress. The caller must call Serve or Close.
+// the error wraps ErrAddress; any other error is about metrics.web_config. The caller must call Serve or Close.
 func Listen(config Config, registry *prometheus.Registry) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAddress, err)

@@ -81,7 +81,7 @@ type LoggingConfig struct {
 	Format     string `mapstructure:"format" validate:"oneof=text json" doc:"what the console shows: text for people, or json, one object a line with the id of the run, as in train.log"`
 
 	TensorBoard bool          `mapstructure:"tensorboard" doc:"write TensorBoard event files to the folder tensorboard of the run: all numbers of metrics.jsonl and, at the end of each epoch, distributions of weights and gradients and what the tasks see"`
-	MLflow      mlflow.Config `mapstructure:"mlflow"`
+	MLflow      mlflow.Config `mapstructure:"mlflow" doc:"a tracking server that is told of the run"`
 }
 
 // DefaultLoggingConfig returns a line of metrics every ten steps.
