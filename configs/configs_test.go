@@ -586,7 +586,8 @@ func TestPicturesThatAreAskedFor(t *testing.T) {
 
 // TestWebConfigIsReadBeforeTraining, and not when a run is only looked at, perhaps on another machine.
 func TestWebConfigIsReadBeforeTraining(t *testing.T) {
-	source := Source{Name: "quickstart", Overrides: []Override{{Flag: "--set", Path: "metrics.web_config", Value: "missing.yml"}}}
+	set := Override{Flag: "--set", Path: "metrics.web_config", Value: "missing.yml"}
+	source := Source{Name: "quickstart", Overrides: []Override{set}}
 	if _, err := Load(source); err != nil {
 		t.Error(err)
 	}

@@ -124,12 +124,14 @@ func TestMistakesInPush(t *testing.T) {
 		"password":  {PushConfig{URL: "http://a:b@gateway"}, "metrics.push.password_variable"},
 		"user only": {PushConfig{URL: "http://gateway", Username: "a"}, "metrics.push.password_variable is empty"},
 	} {
-		if err := (Config{Push: test.config}).Validate(); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), ":b@") {
+		if err := (Config{Push: test.config}).Validate(); err == nil ||
+			!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), ":b@") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	unset := PushConfig{URL: "http://gateway", PasswordVariable: "NOT_SET_ANYWHERE", EverySeconds: 1, Job: "a"}
-	if _, err := NewPusher(unset, filled().Registry(), "r1", nil); err == nil || !strings.Contains(err.Error(), "NOT_SET_ANYWHERE, which is not set") {
+	if _, err := NewPusher(unset, filled().Registry(), "r1", nil); err == nil ||
+		!strings.Contains(err.Error(), "NOT_SET_ANYWHERE, which is not set") {
 		t.Errorf("a missing password gives %v", err)
 	}
 }

@@ -122,10 +122,12 @@ func TestWebConfigsThatCannotBeUsed(t *testing.T) {
 	plain := writeFile(t, folder, "plain.yml", "basic_auth_users:\n  a: sesame\n")
 	empty := writeFile(t, folder, "empty.yml", "")
 	for file, want := range map[string]string{
-		missing: missing, withoutCertificate: filepath.Join(folder, "cert.pem"), torn: torn, unknown: "basic_auth_user", plain: plain,
+		missing: missing, withoutCertificate: filepath.Join(folder, "cert.pem"),
+		torn: torn, unknown: "basic_auth_user", plain: plain,
 	} {
 		_, err := Listen(Config{Address: "127.0.0.1:0", WebConfig: file}, filled().Registry())
-		if err == nil || !strings.Contains(err.Error(), "metrics.web_config = ") || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
+		if err == nil || !strings.Contains(err.Error(), "metrics.web_config = ") ||
+			!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s gives %v", filepath.Base(file), err)
 		}
 	}
@@ -196,7 +198,8 @@ func TestPagesAreHardened(t *testing.T) {
 	go func() { ended <- server.Serve(t.Context()) }()
 	for _, path := range []string{"/page", "/metrics", "/missing"} {
 		header := get(t, "http://"+server.Address()+path, "*/*").Header
-		if header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
+		if header.Get("X-Content-Type-Options") != "nosniff" ||
+			!strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%s: headers %v", path, header)
 		}
 	}
@@ -226,10 +229,12 @@ func TestFormats(t *testing.T) {
 	if !strings.HasSuffix(open, "# EOF\n") || strings.Count(open, exemplar) != 1 {
 		t.Errorf("OpenMetrics: %.300s", open)
 	}
-	if plain := text("text/plain", "text/plain; version=0.0.4"); strings.Contains(plain, "EOF") || strings.Contains(plain, exemplar) {
+	plain := text("text/plain", "text/plain; version=0.0.4")
+	if strings.Contains(plain, "EOF") || strings.Contains(plain, exemplar) {
 		t.Error("plain text has parts of OpenMetrics")
 	}
-	binary := text("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "application/vnd.google.protobuf")
+	const protobuf = "application/vnd.google.protobuf"
+	binary := text(protobuf+";proto=io.prometheus.client.MetricFamily;encoding=delimited", protobuf)
 	decoder := expfmt.NewDecoder(bytes.NewReader([]byte(binary)), expfmt.NewFormat(expfmt.TypeProtoDelim))
 	for {
 		var family dto.MetricFamily

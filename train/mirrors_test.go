@@ -99,7 +99,9 @@ func TestTensorBoard(t *testing.T) {
 	run(t, job)
 	events := boardOf(t, job)
 	steps := tensorboardtest.Scalars(events)
-	for _, tag := range []string{"loss/weighted", "loss/rotation", "tasks/rotation/accuracy", "optimizer/learning_rate", "speed/pictures_per_second"} {
+	for _, tag := range []string{
+		"loss/weighted", "loss/rotation", "tasks/rotation/accuracy", "optimizer/learning_rate", "speed/pictures_per_second",
+	} {
 		if !slices.Equal(steps[tag], []int64{1, 2, 3, 4, 5, 6}) {
 			t.Errorf("%s is there at steps %v", tag, steps[tag])
 		}

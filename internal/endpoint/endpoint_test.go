@@ -28,7 +28,8 @@ func TestValidate(t *testing.T) {
 	} {
 		test.endpoint.Key, test.endpoint.SecretKey = "key", "secret"
 		err := test.endpoint.Validate()
-		if (err == nil) != (test.want == "") || err != nil && (!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "sesame")) {
+		if (err == nil) != (test.want == "") ||
+			err != nil && (!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "sesame")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -38,7 +39,9 @@ func TestValidate(t *testing.T) {
 func TestClientShowsTheSecret(t *testing.T) {
 	t.Setenv("SECRET", "sesame")
 	shown := ""
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Error("the redirect was followed") }))
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the redirect was followed")
+	}))
 	defer elsewhere.Close()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		shown = r.Header.Get("Authorization")

@@ -119,7 +119,10 @@ func (s *stub) createExperiment(_ url.Values, r stubRequest) (int, any) {
 }
 
 func (s *stub) createRun(_ url.Values, r stubRequest) (int, any) {
-	run := &stubRun{experiment: r.ExperimentID, name: r.RunName, status: "RUNNING", tags: map[string]string{}, params: map[string]string{}}
+	run := &stubRun{
+		experiment: r.ExperimentID, name: r.RunName, status: "RUNNING",
+		tags: map[string]string{}, params: map[string]string{},
+	}
 	for _, tag := range r.Tags {
 		run.tags[tag.Key] = tag.Value
 	}

@@ -80,7 +80,8 @@ func TestRun(t *testing.T) {
 	tracked.Close(Finished)
 
 	run := server.runs["run1"]
-	if run == nil || run.status != "FINISHED" || run.ended == 0 || run.name != "first" || run.tags["pretrain.run"] != "r1" || run.experiment != server.experiments["pretrain"] {
+	if run == nil || run.status != "FINISHED" || run.ended == 0 ||
+		run.name != "first" || run.tags["pretrain.run"] != "r1" || run.experiment != server.experiments["pretrain"] {
 		t.Fatalf("the server holds %+v", run)
 	}
 	want := map[string]string{"train.epochs": "3", "train.milestones": "[0.3 0.6]", "data.mean": "[0.5]"}
@@ -233,7 +234,8 @@ func TestMistakes(t *testing.T) {
 
 func TestShorten(t *testing.T) {
 	for _, text := range []string{strings.Repeat("a", 600), strings.Repeat("ä", 300), strings.Repeat("€", 200)} {
-		if short := shorten(text); len(short) > valueLimit || len(short) < valueLimit-5 || !strings.HasSuffix(short, "…") || strings.Contains(short, "\uFFFD") {
+		if short := shorten(text); len(short) > valueLimit || len(short) < valueLimit-5 ||
+			!strings.HasSuffix(short, "…") || strings.Contains(short, "\uFFFD") {
 			t.Errorf("%d bytes became %q", len(text), short)
 		}
 	}

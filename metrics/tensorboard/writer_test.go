@@ -79,7 +79,8 @@ func TestFileIsReadByItsDefinitions(t *testing.T) {
 		t.Errorf("the picture is %+v, %v", shown, err)
 	}
 	told := events[3].Summary.Value[0]
-	if told.Tag != "weights/head" || told.Histo.Min != -2 || told.Histo.Max != 4 || told.Histo.Num != 4 || told.Histo.Sum != 3 || told.Histo.SumSquares != 21 {
+	if told.Tag != "weights/head" || told.Histo.Min != -2 || told.Histo.Max != 4 ||
+		told.Histo.Num != 4 || told.Histo.Sum != 3 || told.Histo.SumSquares != 21 {
 		t.Errorf("the histogram is %+v", told.Histo)
 	}
 }
