@@ -17,6 +17,7 @@ test: ## all tests that need nothing beyond Go; says which outside programs were
 	cd tools && go test ./...
 	@go test -run TestEveryFamilyIsNamed -v ./internal/kernel | grep -o "not tested: kernels.*" || true
 	@command -v promtool >/dev/null || echo "not tested: the metrics against promtool (Debian package prometheus)"
+	@command -v prometheus-pushgateway >/dev/null || echo "not tested: pushing to a real Pushgateway (Debian package prometheus-pushgateway)"
 	@/usr/bin/python3 -c 'import numpy' 2>/dev/null || echo "not tested: the features against NumPy (Debian package python3-numpy)"
 	@test -n "$$SLOW_TESTS" || echo "not tested: killing a run ten times (set SLOW_TESTS=1)"
 

@@ -25,10 +25,12 @@ func (r *Resolved) check(source Source, found []Problem) []Problem {
 		{true, c.Train.Check, []string{"train"}},
 		{true, c.Eval.Check, []string{"eval"}},
 		{true, c.Metrics.Validate, []string{"metrics"}},
+		{true, c.Logging.MLflow.Validate, []string{"logging"}},
 		{true, c.checkBackbone, []string{"data", "backbone"}},
 		{source.Name != "", c.checkTasks, []string{"tasks"}},
 		{source.Pictures != Unchecked, func() error { return c.checkPictures(source.Pictures) }, []string{"data"}},
 		{source.Pictures != Unchecked, c.checkLabelled, []string{"eval"}},
+		{source.Pictures != Unchecked, c.Metrics.CheckFiles, []string{"metrics"}},
 		{source.Pictures != Unchecked, r.checkTasksFit, []string{"data", "backbone", "tasks", "train"}},
 	} {
 		if rule.needed && !touches(found, rule.sections) {

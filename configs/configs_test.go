@@ -312,6 +312,18 @@ func TestProblems(t *testing.T) {
 				"PRETRAIN_KERNELS",
 			},
 		},
+		"profiles for everyone": {
+			text: rotation + "metrics: {address: \":9464\", pprof: true}",
+			want: []string{"run.yaml:2: metrics.pprof is true", "metrics.web_config"},
+		},
+		"password in a URL": {
+			text: rotation + "metrics: {push: {url: http://a:sesame@host}}",
+			want: []string{"run.yaml:2: metrics.push.url", "metrics.push.password_variable"},
+		},
+		"no URL": {
+			text: rotation + "logging: {mlflow: {uri: tracking}}",
+			want: []string{"run.yaml:2: logging.mlflow.uri", "http://"},
+		},
 		"metrics": {
 			text: rotation + "metrics: {address: nowhere}",
 			want: []string{"run.yaml:2: metrics.address"},
@@ -569,5 +581,18 @@ func TestPicturesThatAreAskedFor(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "data.path") {
 			t.Errorf("the key is not in %v", err)
 		}
+	}
+}
+
+// TestWebConfigIsReadBeforeTraining, and not when a run is only looked at, perhaps on another machine.
+func TestWebConfigIsReadBeforeTraining(t *testing.T) {
+	set := Override{Flag: "--set", Path: "metrics.web_config", Value: "missing.yml"}
+	source := Source{Name: "quickstart", Overrides: []Override{set}}
+	if _, err := Load(source); err != nil {
+		t.Error(err)
+	}
+	source.Pictures = IfNamed
+	if _, err := Load(source); err == nil || !strings.Contains(err.Error(), "--set: metrics.web_config = missing.yml: open") {
+		t.Errorf("got %v", err)
 	}
 }

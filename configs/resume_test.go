@@ -15,6 +15,8 @@ func TestCheckResumable(t *testing.T) {
 		"data.workers=5":            nil,
 		"logging.level=debug":       nil,
 		"metrics.address=0.0.0.0:0": nil,
+		"metrics.push.url=http://a": nil,
+		"logging.tensorboard=true":  nil,
 		"train.seed=7":              {"train.seed"},
 		"train.epochs=99":           {"train.epochs"},
 		"tasks.rotation.weight=0":   {"tasks.rotation.weight"},

@@ -3,6 +3,7 @@ package metrics
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ func with(vector *prometheus.GaugeVec, labels ...string) prometheus.Gauge {
 
 // RunInfo describes a run in labels.
 type RunInfo struct {
+	Run      string   // id, the same for all processes that work on the run
 	Version  string   // of the program
 	Backbone string   // architecture
 	Kernels  string   // kernel family
@@ -33,7 +35,7 @@ type RunInfo struct {
 func (s *Series) SetRunInfo(info RunInfo) {
 	tasks := strings.Join(slices.Sorted(slices.Values(info.Tasks)), ",")
 	s.runInfo.Reset()
-	with(s.runInfo, info.Version, info.Backbone, info.Kernels, tasks, info.Config).Set(1)
+	with(s.runInfo, info.Run, info.Version, info.Backbone, info.Kernels, tasks, info.Config).Set(1)
 }
 
 // SetFailed records that the run has ended in an error; diverged says that it was a loss or a gradient that is not finite.
@@ -71,6 +73,7 @@ type Phases struct {
 
 // Step is what one training step says to Prometheus.
 type Step struct {
+	Number           int64   // of steps done since the start of the run
 	Seconds          float64 // wall-clock time, waiting for data included
 	Phases           Phases  // its parts
 	DataQueue        int     // batches that were ready at the end of the step
@@ -90,7 +93,7 @@ type Step struct {
 // ObserveStep records a training step. Negative times and counts are taken as 0: a clock that was set back must not
 // stop a training.
 func (s *Series) ObserveStep(step Step) {
-	s.stepDuration.Observe(max(step.Seconds, 0))
+	s.observeDuration(step)
 	s.observePhases(step.Phases)
 	s.dataQueue.Set(float64(step.DataQueue))
 	s.images.Add(float64(max(step.Pictures, 0)))
@@ -106,6 +109,13 @@ func (s *Series) ObserveStep(step Step) {
 	for name, task := range step.Tasks {
 		s.observeTask(name, task)
 	}
+}
+
+// observeDuration leaves the number of the step as an exemplar, so that a slow one can be found in metrics.jsonl and in
+// the logs.
+func (s *Series) observeDuration(step Step) {
+	exemplar := prometheus.Labels{"step": strconv.FormatInt(step.Number, 10)}
+	s.stepDuration.(prometheus.ExemplarObserver).ObserveWithExemplar(max(step.Seconds, 0), exemplar)
 }
 
 func (s *Series) observePhases(phases Phases) {

@@ -22,7 +22,7 @@ func number(x float64) *Number { n := Number(x); return &n }
 // exampleStep has a task with everything and one with the least.
 func exampleStep() Step {
 	return Step{
-		Seconds: 0.2, Phases: Phases{Data: 0.01, Forward: 0.06, Backward: 0.11, Optimizer: 0.015, Other: 0.005}, DataQueue: 3,
+		Number: 7, Seconds: 0.2, Phases: Phases{Data: 0.01, Forward: 0.06, Backward: 0.11, Optimizer: 0.015, Other: 0.005}, DataQueue: 3,
 		Pictures: 64, Views: 256, Operations: 1e9, PeakShare: 0.75, RemainingSeconds: 90,
 		LearningRate: 0.001, GradientNorm: 1.5, Loss: 2.5, RunProgress: 0.25, EpochProgress: 0.5,
 		Tasks: map[string]Task{
@@ -43,7 +43,7 @@ func exampleInspection() Inspection {
 // filled is a Series in which every series has a value.
 func filled() *Series {
 	s := NewSeries()
-	s.SetRunInfo(RunInfo{Version: "v1", Backbone: "vit_tiny", Kernels: "avx2", Tasks: []string{"rotation", "colorization"}, Config: "ab"})
+	s.SetRunInfo(RunInfo{Run: "r1", Version: "v1", Backbone: "vit_tiny", Kernels: "avx2", Tasks: []string{"rotation", "colorization"}, Config: "ab"})
 	s.ObserveStep(exampleStep())
 	s.SetPlan(Plan{ArenaBytes: 1 << 20, PeakOperationsPerSecond: 2e11, ChanceAccuracy: map[string]float64{"rotation": 0.25}})
 	s.ObserveInspection(exampleInspection())
@@ -128,7 +128,7 @@ Useful expressions: pictures a second ` + "`rate(pretrain_images_total[1m])`" + 
 func exposition(t *testing.T, s *Series) string {
 	t.Helper()
 	response := httptest.NewRecorder()
-	handler(s.Registry()).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
+	scrapes(s.Registry()).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
 	if response.Code != 200 {
 		t.Fatalf("status %d: %s", response.Code, response.Body)
 	}

@@ -3,6 +3,8 @@ package train
 import (
 	"fmt"
 	"slices"
+
+	"pretrain/metrics/mlflow"
 )
 
 // OptimizerConfig is the section `optimizer`.
@@ -76,9 +78,13 @@ type LoggingConfig struct {
 	Level      string `mapstructure:"level" validate:"oneof=debug info warn error" doc:"least important message that is logged"`
 	EverySteps int    `mapstructure:"every_steps" validate:"gte=1" doc:"optimizer steps between two lines of metrics.jsonl"`
 	Progress   string `mapstructure:"progress" validate:"oneof=auto on off" doc:"progress bar: auto = only on a terminal"`
+	Format     string `mapstructure:"format" validate:"oneof=text json" doc:"what the console shows: text for people, or json, one object a line with the id of the run, as in train.log"`
+
+	TensorBoard bool          `mapstructure:"tensorboard" doc:"write TensorBoard event files to the folder tensorboard of the run: all numbers of metrics.jsonl and, at the end of each epoch, distributions of weights and gradients and what the tasks see"`
+	MLflow      mlflow.Config `mapstructure:"mlflow" doc:"a tracking server that is told of the run"`
 }
 
 // DefaultLoggingConfig returns a line of metrics every ten steps.
 func DefaultLoggingConfig() LoggingConfig {
-	return LoggingConfig{Level: "info", EverySteps: 10, Progress: "auto"}
+	return LoggingConfig{Level: "info", EverySteps: 10, Progress: "auto", Format: "text", MLflow: mlflow.DefaultConfig()}
 }

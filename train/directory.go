@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"pretrain/internal/atomicfile"
+	"pretrain/metrics/tensorboard"
 )
 
 // Start says how a run treats a directory that already holds one.
@@ -67,6 +69,9 @@ func (d Directory) Log() string { return d.file("train.log") }
 
 // Metrics is metrics.jsonl, one object a logging interval.
 func (d Directory) Metrics() string { return d.file("metrics.jsonl") }
+
+// TensorBoard is the folder of event files.
+func (d Directory) TensorBoard() string { return d.file("tensorboard") }
 
 // Checkpoints is the folder of checkpoints.
 func (d Directory) Checkpoints() string { return d.file("checkpoints") }
@@ -143,6 +148,7 @@ func (d Directory) clear() error {
 		d.Exported():    {".safetensors", ".onnx", ".json"},
 		d.Features():    {".npy", ".csv", ".parquet", ".safetensors", ".txt"},
 		d.Evaluations(): {".json"},
+		d.TensorBoard(): {tensorboard.Extension},
 	} {
 		if err := clearFolder(folder, extensions); err != nil {
 			return err
@@ -195,6 +201,7 @@ const (
 
 // Record is the content of run.json.
 type Record struct {
+	Run        string  `json:"run"`   // id, the same for all processes that worked on the run
 	State      string  `json:"state"` // running, interrupted, failed or finished
 	Version    string  `json:"version"`
 	Go         string  `json:"go"`
@@ -213,6 +220,19 @@ type Record struct {
 	Locked     bool    `json:"locked,omitempty"` // that process held the lock on the directory; see Worker
 	Error      string  `json:"error,omitempty"`
 }
+
+// runID is the id of a run that is resumed, or a new one. It tells the logs of runs apart and decides nothing.
+func (d Directory) runID(start Start) string {
+	if start == StartResume {
+		if record, err := d.ReadRecord(); err == nil && record.Run != "" {
+			return record.Run
+		}
+	}
+	return strings.ToLower(rand.Text()[:idLength])
+}
+
+// idLength is enough for a chance of one in 10⁹ that any two of 40000 runs share an id.
+const idLength = 12
 
 // secondsSoFar is the time that a run has taken before it is resumed; 0 for others.
 func (d Directory) secondsSoFar(start Start) float64 {

@@ -28,8 +28,8 @@ func (s *session) prometheusHook() Hook {
 	var cache data.CacheStats
 	return hookFunc(func(_ context.Context, report StepReport) error {
 		s.series.ObserveStep(metrics.Step{
-			Seconds: report.Duration.Seconds(), Phases: report.phases(1), DataQueue: s.trainer.loader.Stats().Ready,
-			Pictures: report.Pictures, Views: report.Views,
+			Number: int64(report.Position.Step), Seconds: report.Duration.Seconds(), Phases: report.phases(1),
+			DataQueue: s.trainer.loader.Stats().Ready, Pictures: report.Pictures, Views: report.Views,
 			Operations: s.operations(1), PeakShare: s.peakShare(1, report.Forward+report.Backward),
 			LearningRate: report.LearningRate, GradientNorm: report.GradientNorm, Loss: report.Loss,
 			RunProgress:      float64(report.Position.Step) / float64(report.Position.Steps),
@@ -174,6 +174,7 @@ func (s *session) logHook(log *metrics.Log) Hook {
 			Probes: s.takeProbes(), Inspection: sums.seen,
 		}
 		sums = interval{}
+		s.mirror(record)
 		return log.Append(record)
 	})
 }

@@ -2,26 +2,55 @@ package train
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger logs for people on the console and as JSON, one object a line, to the file.
-func newLogger(level string, console io.Writer, file *lateFile) (*zap.Logger, error) {
-	parsed, err := zapcore.ParseLevel(level)
+// newLogger logs to the console, for people unless the configuration asks for JSON, and as JSON, one object a line, to
+// the file. JSON lines carry the id of the run, by which a collector of many runs' logs tells them apart.
+func newLogger(config LoggingConfig, run string, console io.Writer, file *lateFile) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(config.Level)
 	if err != nil {
-		return nil, Usage(fmt.Errorf("logging.level is %q: must be debug, info, warn or error", level))
+		return nil, Usage(fmt.Errorf("logging.level is %q: must be debug, info, warn or error", config.Level))
 	}
-	return zap.New(zapcore.NewTee(
-		zapcore.NewCore(zapcore.NewConsoleEncoder(consoleEncoding()), zapcore.AddSync(console), parsed),
-		zapcore.NewCore(zapcore.NewJSONEncoder(fileEncoding()), zapcore.AddSync(file), parsed),
-	)), nil
+	lines := func(to io.Writer) zapcore.Core {
+		core := zapcore.NewCore(zapcore.NewJSONEncoder(fileEncoding()), zapcore.AddSync(to), level)
+		return core.With([]zapcore.Field{zap.String("run", run)})
+	}
+	shown := zapcore.NewCore(zapcore.NewConsoleEncoder(consoleEncoding()), zapcore.AddSync(console), level)
+	if config.Format == formatJSON {
+		shown = lines(console)
+	}
+	return zap.New(zapcore.NewTee(shown, lines(file))), nil
 }
+
+// formatJSON is the logging.format of consoles that programs read.
+const formatJSON = "json"
+
+// progressHook tells how far the run is, in lines of the log where programs read the console.
+func (s *session) progressHook() Hook {
+	if s.job.Logging.Format != formatJSON {
+		return s.progress
+	}
+	told := time.Now()
+	return hookFunc(func(_ context.Context, report StepReport) error {
+		if position := report.Position; time.Since(told) >= linePeriod || position.Done() {
+			told = time.Now()
+			s.log.Info("progress", zap.Int("step", position.Step), zap.Int("steps", position.Steps), zap.Float64("loss", report.Loss))
+		}
+		return nil
+	})
+}
+
+// linePeriod is the time between two lines about the progress.
+const linePeriod = 10 * time.Second
 
 // consoleEncoding leaves out what a person at a terminal does not need: dates and callers.
 func consoleEncoding() zapcore.EncoderConfig {

@@ -54,7 +54,7 @@ func (p *progress) AfterStep(_ context.Context, report StepReport) error {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	speed := p.speed.add(report.Pictures, report.Duration)
-	due := 10 * time.Second
+	due := linePeriod
 	if p.bar != nil {
 		due = 200 * time.Millisecond
 	}

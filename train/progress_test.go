@@ -137,7 +137,7 @@ func TestLogLinesStandAboveTheBar(t *testing.T) {
 // was opened is in it too.
 func TestLogGoesToConsoleAndFile(t *testing.T) {
 	out, file := &console{}, &lateFile{}
-	log, err := newLogger("info", out, file)
+	log, err := newLogger(LoggingConfig{Level: "info"}, "r1", out, file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,22 +155,22 @@ func TestLogGoesToConsoleAndFile(t *testing.T) {
 	}
 	var messages []string
 	for line := range strings.Lines(string(content)) {
-		var entry struct{ Message, Level, Time string }
+		var entry struct{ Message, Level, Time, Run string }
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		if _, err := time.Parse(time.RFC3339Nano, entry.Time); err != nil {
 			t.Error(err)
 		}
-		messages = append(messages, entry.Level+" "+entry.Message)
+		messages = append(messages, entry.Run+" "+entry.Level+" "+entry.Message)
 	}
-	if !slices.Equal(messages, []string{"info early", "warn late"}) {
+	if !slices.Equal(messages, []string{"r1 info early", "r1 warn late"}) {
 		t.Errorf("the file has %q", messages)
 	}
 	if got := out.text.String(); !regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  info  early  \{"step": 1\}$`).MatchString(got) {
 		t.Errorf("the console shows %q", got)
 	}
-	if _, err := newLogger("loud", out, file); err == nil || !strings.Contains(err.Error(), "loud") {
+	if _, err := newLogger(LoggingConfig{Level: "loud"}, "r1", out, file); err == nil || !strings.Contains(err.Error(), "loud") {
 		t.Errorf("an unknown level gives %v", err)
 	}
 }

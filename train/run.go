@@ -101,7 +101,7 @@ func (s *session) train(ctx context.Context) error {
 	}
 	defer log.Close()
 	s.progress.begin(s.job.TaskNames, s.trainer.position, s.job.showBar())
-	err = s.trainer.Loop(ctx, s.progress, s.prometheusHook(), s.probeHook(), s.logHook(log), s.checkpointHook(log))
+	err = s.trainer.Loop(ctx, s.progressHook(), s.prometheusHook(), s.probeHook(), s.logHook(log), s.boardHook(), s.checkpointHook(log))
 	s.progress.end()
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		return s.interrupt(ctx, log)
@@ -147,11 +147,11 @@ func (s *session) finish(ctx context.Context) error {
 func (s *session) announce() {
 	position := s.trainer.position
 	s.series.SetRunInfo(metrics.RunInfo{
-		Version: s.job.Version, Backbone: s.job.Backbone.Name(), Kernels: string(s.engine.Family()),
+		Run: s.runID, Version: s.job.Version, Backbone: s.job.Backbone.Name(), Kernels: string(s.engine.Family()),
 		Tasks: s.job.TaskNames, Config: fingerprint(s.job.Resolved),
 	})
 	s.series.SetPlan(s.plan())
-	s.log.Info("training", zap.Int("pictures", s.pictures.Len()), zap.String("backbone", s.job.Backbone.Name()),
+	s.log.Info("training", zap.String("id", s.runID), zap.Int("pictures", s.pictures.Len()), zap.String("backbone", s.job.Backbone.Name()),
 		zap.Strings("tasks", s.job.TaskNames), zap.Int("parameters", s.parameters()),
 		zap.Int("views_per_step", s.trainer.plan.Views()), zap.Int("steps", position.Steps),
 		zap.Int("arena_mib", s.trainer.step.ArenaBytes()>>20),
@@ -177,7 +177,7 @@ func (s *session) plan() metrics.Plan {
 
 // showBar decides whether progress is a bar.
 func (j Job) showBar() bool {
-	return j.Logging.Progress == "on" || j.Logging.Progress == "auto" && j.Terminal
+	return j.Logging.Format != formatJSON && (j.Logging.Progress == "on" || j.Logging.Progress == "auto" && j.Terminal)
 }
 
 func (s *session) parameters() int {
@@ -192,13 +192,14 @@ func (s *session) parameters() int {
 func (s *session) record(state string, failure error) error {
 	position := s.trainer.position
 	record := Record{
-		State: state, Version: s.job.Version, Go: runtime.Version(), CPU: cpuid.CPU.BrandName, Kernels: string(s.engine.Family()),
+		Run: s.runID, State: state, Version: s.job.Version, Go: runtime.Version(), CPU: cpuid.CPU.BrandName, Kernels: string(s.engine.Family()),
 		Precision: string(s.precision()), Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
 		Step: position.Step, Steps: position.Steps,
 		Started: s.started.UTC().Format(time.RFC3339), Seconds: s.earlier + time.Since(s.started).Seconds(),
 		Locked: s.locked,
 	}
 	record.Host, _ = os.Hostname() // for information only
+	s.mirrors.state = state
 	if failure != nil {
 		record.Error = failure.Error()
 	}

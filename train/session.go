@@ -23,6 +23,7 @@ import (
 // written to the run's directory before all of it is known to fit together.
 type session struct {
 	job      Job
+	runID    string
 	started  time.Time
 	earlier  float64 // seconds that earlier processes worked on the run
 	progress *progress
@@ -38,6 +39,7 @@ type session struct {
 	probe    *onlineProbe
 	folder   *checkpoints.Folder
 	series   *metrics.Series
+	mirrors  mirrors
 	closers  []func()
 	locked   bool // this process holds the lock on the directory
 
@@ -77,7 +79,8 @@ func (s *session) openLog(context.Context) (err error) {
 	s.progress = &progress{console: s.job.Console, columns: s.job.Columns}
 	s.logFile = &lateFile{}
 	s.onClose(s.logFile.close)
-	s.log, err = newLogger(s.job.Logging.Level, s.progress, s.logFile)
+	s.runID = s.job.Directory.runID(s.job.Start)
+	s.log, err = newLogger(s.job.Logging, s.runID, s.progress, s.logFile)
 	return err
 }
 
@@ -311,6 +314,9 @@ func (s *session) measurePeak() float64 {
 func (s *session) openMetrics(ctx context.Context) error {
 	s.series = metrics.NewSeries()
 	s.flops, s.peak = s.trainer.step.program.Cost().FLOPs, s.measurePeak()
+	if err := s.openMirrors(); err != nil {
+		return err
+	}
 	if !s.job.Metrics.Enabled {
 		return nil
 	}
@@ -326,28 +332,23 @@ func (s *session) openMetrics(ctx context.Context) error {
 	return nil
 }
 
-// serve answers scrapes until the session is closed, and lingers then if it is told to; that also ends its goroutine.
-func (s *session) serve(outer context.Context, server *metrics.Server) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(outer))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+// serve answers scrapes until the session is closed, and lingers then if it is told to.
+func (s *session) serve(ctx context.Context, server *metrics.Server) {
+	s.background(ctx, func(ctx context.Context) {
 		if err := server.Serve(ctx); err != nil {
 			s.log.Warn("metrics are not served any more", zap.Error(err))
 		}
-	}()
+	})
 	s.onClose(func() {
 		select {
 		case <-time.After(time.Duration(s.job.Metrics.LingerSeconds) * time.Second):
-		case <-outer.Done():
+		case <-ctx.Done():
 		}
-		cancel()
-		<-ended
 	})
 }
 
 // openDirectory is the last step, and the first that writes.
-func (s *session) openDirectory(context.Context) (err error) {
+func (s *session) openDirectory(ctx context.Context) (err error) {
 	directory := s.job.Directory
 	release, held, err := directory.lock()
 	if err != nil {
@@ -372,6 +373,9 @@ func (s *session) openDirectory(context.Context) (err error) {
 	}
 	for _, bad := range s.files.Report().Bad {
 		s.logBad(bad)
+	}
+	if err := s.startMirrors(ctx); err != nil {
+		return err
 	}
 	return s.record(StateRunning, nil)
 }
