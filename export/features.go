@@ -110,6 +110,7 @@ func fileAndPaths(path string, _ []FeatureColumn) []string { return []string{pat
 //   - .csv: path, label, width, height, sha256 if asked for, then the features f0, f1, …, or COLUMN_f0, COLUMN_f1, … of
 //     several columns, each number in the fewest digits that give the same float32 back.
 //
+// Bytes of names that are not UTF-8 stay as they are in .csv; parquet has U+FFFD instead.
 // Beside .npy and .safetensors, NAME.paths.csv has path, label, width, height, and sha256 if asked for, row by row.
 func NewFeatureWriter(path string, options FeatureOptions) (FeatureWriter, error) {
 	if err := CheckFeatures(path, options); err != nil {
@@ -148,6 +149,15 @@ func CheckFeatures(path string, options FeatureOptions) error {
 		}
 	}
 	return nil
+}
+
+// FeatureFiles are the files that a NewFeatureWriter for path makes; none if it has an unknown extension.
+func FeatureFiles(path string, columns []FeatureColumn) []string {
+	format, err := findFormat(path)
+	if err != nil {
+		return nil
+	}
+	return format.files(path, columns)
 }
 
 func findFormat(path string) (featureFormat, error) {

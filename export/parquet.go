@@ -86,13 +86,13 @@ func (l fieldList) Fields() []parquet.Field {
 func (w *parquetWriter) Write(row FeatureRow) error {
 	label := parquet.NullValue()
 	if row.Label != "" {
-		label = parquet.ByteArrayValue([]byte(row.Label)).Level(0, 1, 1)
+		label = textValue(row.Label).Level(0, 1, 1)
 	}
 	scalars := []parquet.Value{
-		parquet.ByteArrayValue([]byte(row.Path)), label, parquet.Int32Value(int32(row.Width)), parquet.Int32Value(int32(row.Height)),
+		textValue(row.Path), label, parquet.Int32Value(int32(row.Width)), parquet.Int32Value(int32(row.Height)),
 	}
 	if w.sha256 {
-		scalars = append(scalars, parquet.ByteArrayValue([]byte(row.SHA256)))
+		scalars = append(scalars, textValue(row.SHA256))
 	}
 	for column, value := range scalars {
 		if _, err := w.columns[column].WriteRowValues([]parquet.Value{value}); err != nil {
@@ -109,6 +109,11 @@ func (w *parquetWriter) Write(row FeatureRow) error {
 	}
 	w.rows = 0
 	return w.writer.Flush()
+}
+
+// textValue is a string as readers want it, who refuse a whole file for one name that is not UTF-8.
+func textValue(text string) parquet.Value {
+	return parquet.ByteArrayValue([]byte(strings.ToValidUTF8(text, "\ufffd")))
 }
 
 // writeList writes the features of a picture: the first one begins a new list, the others repeat.
