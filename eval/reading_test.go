@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"pretrain/internal/kernel"
 	"pretrain/nn"
 )
 
@@ -86,6 +87,44 @@ func TestReadInAnotherBatch(t *testing.T) {
 	}
 	for i, vector := range single {
 		near(t, fmt.Sprint("layer ", i+1), vector, all[i][2*len(vector):], 1e-5)
+	}
+}
+
+// TestRowsDoNotDependOnTheirPlace: a picture has the same bits wherever it stands in a batch and whatever is beside it,
+// for every family of kernels and in both precisions. Shards and resumed extractions rely on it.
+func TestRowsDoNotDependOnTheirPlace(t *testing.T) {
+	const views = 19
+	input, size := pixels(newMemory(views, 2, 1), 0, views), testSide*testSide*3
+	for _, family := range kernel.Families() {
+		engine, err := kernel.New(kernel.Options{Family: family, Workers: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(engine.Close)
+		for _, name := range []string{"vit", "resnet18"} {
+			for _, precision := range []nn.Precision{nn.Float32, nn.BFloat16} {
+				m, err := NewModelIn(precision, newBackbone(t, name), nn.NewStore(1), engine, standard, views)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var first []float32
+				for _, slot := range []int{0, 1, 7, views - 1} {
+					moved := slices.Concat(input[size*(views-slot):], input[:size*(views-slot)]) // picture 0 stands at slot
+					layers, err := m.Embed(moved)
+					if err != nil {
+						t.Fatal(err)
+					}
+					last := layers[len(layers)-1]
+					vector := slices.Clone(last[slot*len(last)/views:][:len(last)/views])
+					if first == nil {
+						first = vector
+					}
+					if !slices.Equal(vector, first) {
+						t.Errorf("%s, %s, %s: other bits at slot %d", family, name, precision, slot)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -52,6 +52,10 @@ func (r *Run) Extract(ctx context.Context, options ExtractOptions) (Extraction, 
 	if err != nil {
 		return Extraction{}, err
 	}
+	return e.run(ctx)
+}
+
+func (e *extractor) run(ctx context.Context) (Extraction, error) {
 	defer e.partial.Close()
 	if err := e.compute(ctx); err != nil {
 		return e.result, e.unfinished(ctx, err)
@@ -68,6 +72,7 @@ type extractor struct {
 	model    *eval.Model
 	layers   []int
 	pictures *data.Files
+	source   data.Dataset // what is read: the pictures
 	features export.FeatureOptions
 	partial  *export.Partial
 	result   Extraction
@@ -99,6 +104,7 @@ func (r *Run) newExtractor(ctx context.Context, options ExtractOptions) (*extrac
 	if e.options.SHA256 {
 		e.pictures = e.pictures.Hashed()
 	}
+	e.source = e.pictures
 	if e.features.Metadata, err = r.describe(options, reading); err != nil {
 		return nil, err
 	}
@@ -136,7 +142,7 @@ func parseShard(text string) (data.Shard, error) {
 	i, err := strconv.Atoi(index)
 	n, err2 := strconv.Atoi(count)
 	if err != nil || err2 != nil || n < 1 || i < 0 || i >= n {
-		return data.Shard{}, fmt.Errorf("shard %q: must be i/n, the part i of n, which count from 0 to n-1: 0/4 to 3/4 are the quarters", text)
+		return data.Shard{}, fmt.Errorf("--shard %q: must be i/n, the part i of n, which count from 0 to n-1: 0/4 to 3/4 are the quarters", text)
 	}
 	return data.Shard{Index: i, Count: n}, nil
 }
@@ -160,7 +166,7 @@ func (e *extractor) openPartial() (err error) {
 
 // compute adds the features of the pictures that are still missing.
 func (e *extractor) compute(ctx context.Context) error {
-	return e.model.WalkFrom(ctx, e.pictures, e.partial.Pictures(), func(v eval.Vectors) error {
+	return e.model.WalkFrom(ctx, e.source, e.partial.Pictures(), func(v eval.Vectors) error {
 		if v.Bad != nil {
 			return e.partial.AddBad(v.Path, v.Bad)
 		}

@@ -40,7 +40,7 @@ func (r *Run) ReadingOf(layer, pool, precision string) (eval.Reading, error) {
 		return eval.Reading{}, err
 	}
 	if pool != "" && !slices.Contains(Pools(), pool) {
-		return eval.Reading{}, train.Usage(fmt.Errorf("pooling %q: must be one of %s", pool, strings.Join(Pools(), ", ")))
+		return eval.Reading{}, train.Usage(fmt.Errorf("pool %q: must be one of %s", pool, strings.Join(Pools(), ", ")))
 	}
 	if precision == "" {
 		precision = string(nn.Float32)
