@@ -1,12 +1,26 @@
 package data
 
 import (
+	"errors"
 	"image"
 	"image/color"
 	"io"
 
 	"golang.org/x/image/webp"
 )
+
+// FromImage is a picture that was decoded elsewhere, as Decode would give it: over white where it is transparent. Nothing is
+// known of its orientation. A picture without pixels, or with more than MaxPixels, is an error.
+func FromImage(picture image.Image) (Image, error) {
+	if picture == nil {
+		return Image{}, errors.New("there is no picture (nil)")
+	}
+	bounds := picture.Bounds()
+	if err := checkDimensions(image.Config{Width: bounds.Dx(), Height: bounds.Dy()}); err != nil {
+		return Image{}, err
+	}
+	return toRGB(picture), nil
+}
 
 // toRGB packs a decoded picture of any colour model into 8-bit RGB, over white where it is transparent.
 func toRGB(picture image.Image) Image {
