@@ -11,8 +11,12 @@ import (
 	"pretrain/internal/atomicfile"
 )
 
-// groupBytes bounds the features of a row group, which is held in memory until it is whole.
-const groupBytes = 32 << 20
+// groupBytes bounds a row group, which is held in memory until it is whole; nameBytes stand for what a row has besides
+// features.
+const (
+	groupBytes = 32 << 20
+	nameBytes  = 256
+)
 
 // parquetWriter writes row groups of columns, compressed by zstd. Features are a three-level LIST of required floats,
 // which every reader of parquet knows.
@@ -43,11 +47,11 @@ func newParquet(path string, options FeatureOptions) (FeatureWriter, error) {
 	}
 	w := &parquetWriter{file: file, writer: parquet.NewWriter(file, writerOptions...), sha256: options.SHA256}
 	w.columns = w.writer.ColumnWriters()
-	size := 1
+	rowBytes := nameBytes
 	for _, column := range options.Columns {
-		size += column.size()
+		rowBytes += 4 * column.size()
 	}
-	w.group = max(1, groupBytes/(4*size))
+	w.group = max(1, groupBytes/rowBytes)
 	return w, nil
 }
 
