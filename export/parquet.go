@@ -22,7 +22,7 @@ const (
 // which every reader of parquet knows.
 type parquetWriter struct {
 	file    *atomicfile.File
-	writer  *parquet.Writer
+	writer  *parquet.GenericWriter[any]
 	columns []*parquet.ColumnWriter
 	sha256  bool
 	group   int // rows a group
@@ -45,7 +45,7 @@ func newParquet(path string, options FeatureOptions) (FeatureWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &parquetWriter{file: file, writer: parquet.NewWriter(file, writerOptions...), sha256: options.SHA256}
+	w := &parquetWriter{file: file, writer: parquet.NewGenericWriter[any](file, writerOptions...), sha256: options.SHA256}
 	w.columns = w.writer.ColumnWriters()
 	rowBytes := nameBytes
 	for _, column := range options.Columns {

@@ -193,18 +193,22 @@ func testResume(t *testing.T, opened *Run) {
 		if err := interrupt(t, opened, options, 5, nil); err != errStop {
 			t.Errorf("stopped before the first batch: %v", err)
 		}
-		for at, failure := range map[int]error{70: nil, 130: failure} {
-			err := interrupt(t, opened, options, at, failure)
+		for _, at := range []int{70, 130} {
+			cause := failure
+			if at == 70 {
+				cause = nil // by Ctrl-C
+			}
+			err := interrupt(t, opened, options, at, cause)
 			if !strings.Contains(err.Error(), "of 201 pictures are done and kept in "+export.PartialFolder(options.Out)) || !strings.Contains(err.Error(), "--resume") {
 				t.Errorf("stopped at %d: %v", at, err)
 			}
 		}
-		got, parts := extract(t, opened, options)
+		_, parts := extract(t, opened, options)
 		if parts.Resumed < 128 || len(parts.Bad) != len(whole.Bad) || !bytes.Equal(read(t, parts.BadFile), read(t, whole.BadFile)) {
 			t.Errorf("%s: %d pictures were done, unreadable are %v", extension, parts.Resumed, parts.Bad)
 		}
 		for i := range parts.Files {
-			if got = read(t, parts.Files[i]); !bytes.Equal(got, read(t, whole.Files[i])) {
+			if got := read(t, parts.Files[i]); !bytes.Equal(got, read(t, whole.Files[i])) {
 				t.Errorf("%s: %d bytes, others than the %d of the whole", parts.Files[i], len(got), len(want))
 			}
 		}
