@@ -16,6 +16,7 @@ import (
 
 const (
 	module   = "pretrain/"
+	root     = "." // the package for other programs, in the top folder
 	gorgonia = "gorgonia.org/gorgonia"
 )
 
@@ -31,7 +32,7 @@ var layers = [][]string{
 	{"configs"},
 	{"run", "bench", "history"},
 	{"watch"},
-	{"cmd"},
+	{"cmd", root},
 }
 
 // leaves need no other part of the house but internal, and no graph.
@@ -51,6 +52,9 @@ func (p goPackage) part() string { return partOf(p.ImportPath) }
 
 // partOf is the top folder of a package of this module; empty for others.
 func partOf(path string) string {
+	if path == strings.TrimSuffix(module, "/") {
+		return root
+	}
 	path, ok := strings.CutPrefix(path, module)
 	if !ok {
 		return ""

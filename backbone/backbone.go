@@ -70,7 +70,9 @@ type Features struct {
 	Layers []nn.Map
 	Map    nn.Map  // the final layer, after the final normalisation
 	Class  *G.Node // [views, Dim], the class token after the final normalisation; nil if there is none
-	Pooled *G.Node // [views, Dim], one vector a view: the mean over positions or the class token, as configured
+	// Classes holds the class token of every layer, [views, channels], the last of which is Class; empty if there is none.
+	Classes []*G.Node
+	Pooled  *G.Node // [views, Dim], one vector a view: the mean over positions or the class token, as configured
 	// Attention has what each block's attention reads, for pictures of it; empty for other backbones.
 	Attention []AttentionInput
 }
@@ -96,6 +98,9 @@ func (f Features) Rows(c *nn.Ctx, from, to int) Features {
 	rows := Features{Map: sliceMap(f.Map, from, to, slice), Class: slice(f.Class), Pooled: slice(f.Pooled)}
 	for _, layer := range f.Layers {
 		rows.Layers = append(rows.Layers, sliceMap(layer, from, to, slice))
+	}
+	for _, class := range f.Classes {
+		rows.Classes = append(rows.Classes, slice(class))
 	}
 	for _, a := range f.Attention {
 		rows.Attention = append(rows.Attention, AttentionInput{slice(a.QKV), a.Tokens, a.Heads})

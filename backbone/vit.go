@@ -178,7 +178,10 @@ func (v *vit) Forward(c *nn.Ctx, in Input) (Features, error) {
 	}
 	f.Map = f.Layers[last]
 	if v.config.ClassToken {
-		f.Class = nn.SliceTokens(c, outputs[last], tokens, 0, 1)
+		for _, output := range outputs {
+			f.Classes = append(f.Classes, nn.SliceTokens(c, output, tokens, 0, 1))
+		}
+		f.Class = f.Classes[last]
 	}
 	f.Pooled = f.Class
 	if v.config.Pooling == "mean" {

@@ -1,12 +1,26 @@
 package data
 
 import (
+	"errors"
 	"image"
 	"image/color"
 	"io"
 
 	"golang.org/x/image/webp"
 )
+
+// FromImage is a picture that was decoded elsewhere, as Decode would give it: over white where it is transparent. Nothing is
+// known of its orientation. A picture without pixels, or with more than MaxPixels, is an error.
+func FromImage(picture image.Image) (Image, error) {
+	if picture == nil {
+		return Image{}, errors.New("there is no picture (nil)")
+	}
+	bounds := picture.Bounds()
+	if err := checkDimensions(image.Config{Width: bounds.Dx(), Height: bounds.Dy()}); err != nil {
+		return Image{}, err
+	}
+	return toRGB(picture), nil
+}
 
 // toRGB packs a decoded picture of any colour model into 8-bit RGB, over white where it is transparent.
 func toRGB(picture image.Image) Image {
@@ -44,14 +58,37 @@ func pixelReader(picture image.Image) func(x, y int) color.RGBA64 {
 // to8 rounds a 16-bit value to 8 bits.
 func to8(v uint32) uint8 { return uint8((min(v, 0xffff)*255 + 0x7fff) / 0xffff) }
 
+// packYCbCr converts as color.YCbCrToRGB does, row by row: as many columns as share a chroma sample compute with it once.
 func packYCbCr(pix []uint8, m *image.YCbCr) {
+	width, shared := m.Rect.Dx(), 1
+	switch m.SubsampleRatio {
+	case image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420:
+		shared = 2
+	case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410:
+		shared = 4
+	}
 	for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
-		for x := m.Rect.Min.X; x < m.Rect.Max.X; x++ {
-			c := m.COffset(x, y)
-			pix[0], pix[1], pix[2] = color.YCbCrToRGB(m.Y[m.YOffset(x, y)], m.Cb[c], m.Cr[c])
-			pix = pix[3:]
+		luma := m.Y[m.YOffset(m.Rect.Min.X, y):][:width]
+		c := m.COffset(m.Rect.Min.X, y)
+		for column := 0; column < width; c++ {
+			cb, cr := int32(m.Cb[c])-128, int32(m.Cr[c])-128
+			red, green, blue := 91881*cr, 22554*cb+46802*cr, 116130*cb // JFIF's factors · 2¹⁶
+			end := min(width, column+shared-(m.Rect.Min.X+column)%shared)
+			for ; column < end; column++ {
+				grey := int32(luma[column]) * 0x10101 // 257/256 of it · 2¹⁶, so that white stays white
+				pix[0], pix[1], pix[2] = clip16(grey+red), clip16(grey-green), clip16(grey+blue)
+				pix = pix[3:]
+			}
 		}
 	}
+}
+
+// clip16 is v / 2¹⁶ within a byte.
+func clip16(v int32) uint8 {
+	if uint32(v)&0xff000000 == 0 {
+		return uint8(v >> 16)
+	}
+	return uint8(^(v >> 31)) // 0 below, 255 above
 }
 
 // decodeWebP corrects the colours of lossy WebP: its YCbCr has the range of video (16 to 235), which the image

@@ -29,9 +29,10 @@ func (m Image) Side() int { return min(m.Width, m.Height) }
 
 // Example is one picture of a dataset. Label is empty where none is known; training never sees it.
 type Example struct {
-	Image Image
-	Path  string
-	Label string
+	Image  Image
+	Path   string
+	Label  string
+	SHA256 string // of the file, as hexadecimal digits; empty unless asked for by Files.Hashed
 }
 
 // Dataset is an ordered collection of pictures. At returns picture i of 0 … Len()-1 and is called concurrently;

@@ -2,10 +2,12 @@ package data
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -13,15 +15,26 @@ import (
 // Files is a Dataset of picture files, sorted by the bytes of their paths (with forward slashes) whatever the file
 // system. It is immutable, and its methods may be called concurrently.
 type Files struct {
+	root     string // folder that relative names start from
 	pictures []file
 	report   Report
+	hashed   bool
 }
 
-// file is a candidate for a picture: name is what order and messages go by, path what is opened.
+// file is a candidate for a picture. There may be millions, so it holds no more than what cannot be found again: the path
+// follows from the name.
 type file struct {
-	name, path, label string
-	listed            bool // named by a list: then it must be a picture
-	width, height     int  // as stored, before EXIF orientation
+	name, label   string // name is what order and messages go by
+	width, height int32  // as stored, before EXIF orientation
+	listed        bool   // named by a list: then it must be a picture
+}
+
+// path is what is opened.
+func (f file) path(root string) string {
+	if path := filepath.FromSlash(f.name); filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(root, filepath.FromSlash(f.name))
 }
 
 // Report says what Open found.
@@ -38,23 +51,52 @@ type Report struct {
 // lead in a circle; what starts with a dot is ignored. From Config it uses Workers, MaxBadRatio and MaxPictures.
 // Errors: no such path, no pictures, more broken ones than MaxBadRatio allows.
 func Open(ctx context.Context, path string, c Config) (*Files, error) {
-	candidates, ignored, err := findFiles(ctx, path)
+	f, err := OpenShard(ctx, path, c, Shard{0, 1})
 	if err != nil {
 		return nil, err
-	}
-	f, err := scan(ctx, candidates, c.WorkerCount())
-	if err != nil {
-		return nil, err
-	}
-	f.report.Ignored += ignored
-	if len(f.pictures) == 0 {
-		return nil, noPictures(path, f.report)
 	}
 	if err := checkBad(f.report.Bad, len(f.pictures)+len(f.report.Bad), c.MaxBadRatio); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f.pictures = thin(f.pictures, c.MaxPictures)
 	return f, nil
+}
+
+// A Shard is one of Count parts of a sorted list of files, counted from 0. Parts are runs of successive files, so that
+// what is made of them, one after another, equals what is made of the whole.
+type Shard struct{ Index, Count int }
+
+// of is the shard's part of n files.
+func (s Shard) of(n int) (from, to int) { return s.Index * n / s.Count, (s.Index + 1) * n / s.Count }
+
+// OpenShard is Open for a part of the files, and looks at no other. All its pictures are taken and all broken ones only
+// reported, whatever MaxPictures and MaxBadRatio, which are about a whole. Only the whole must have a picture.
+func OpenShard(ctx context.Context, path string, c Config, shard Shard) (*Files, error) {
+	if shard.Index < 0 || shard.Index >= shard.Count {
+		return nil, fmt.Errorf("shard %d/%d: the shards of %d count from 0 to %d", shard.Index, shard.Count, shard.Count, shard.Count-1)
+	}
+	candidates, ignored, err := findFiles(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	from, to := shard.of(len(candidates))
+	f, err := scan(ctx, rootOf(path), candidates[from:to:to], c.WorkerCount())
+	if err != nil {
+		return nil, err
+	}
+	f.report.Ignored += ignored
+	if len(f.pictures) == 0 && shard.Count == 1 {
+		return nil, noPictures(path, f.report)
+	}
+	return f, nil
+}
+
+// rootOf is the folder that relative names below a folder, or in a list file, start from.
+func rootOf(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return path
+	}
+	return filepath.Dir(path)
 }
 
 // findFiles lists the candidates of a folder or a list file, sorted by name.
@@ -111,16 +153,31 @@ func (f *Files) At(ctx context.Context, i int) (Example, error) {
 	if err := ctx.Err(); err != nil {
 		return Example{}, err
 	}
-	picture := f.pictures[i]
-	img, err := readPicture(picture.path)
+	path := f.Path(i)
+	contents, err := readFile(path, maxPictureBytes)
 	if err != nil {
-		return Example{}, &PictureError{Path: picture.path, Err: err}
+		return Example{}, &PictureError{Path: path, Err: withoutPath(err)}
 	}
-	return Example{Image: img, Path: picture.path, Label: picture.label}, nil
+	img, err := Decode(contents)
+	if err != nil {
+		return Example{}, &PictureError{Path: path, Err: err}
+	}
+	example := Example{Image: img, Path: path, Label: f.pictures[i].label}
+	if f.hashed {
+		example.SHA256 = fmt.Sprintf("%x", sha256.Sum256(contents))
+	}
+	return example, nil
+}
+
+// Hashed is the same data set whose examples have the SHA-256 of their files.
+func (f *Files) Hashed() *Files {
+	hashed := *f
+	hashed.hashed = true
+	return &hashed
 }
 
 // Path is the path of picture i.
-func (f *Files) Path(i int) string { return f.pictures[i].path }
+func (f *Files) Path(i int) string { return f.pictures[i].path(f.root) }
 
 // Label is the label of picture i, empty where there is none.
 func (f *Files) Label(i int) string { return f.pictures[i].label }
@@ -144,11 +201,11 @@ func (f *Files) Report() Report { return f.report }
 func (f *Files) ReducedBytes(side int) int64 {
 	sum := int64(0)
 	for _, picture := range f.pictures {
-		width, height := picture.width, picture.height
+		width, height := int(picture.width), int(picture.height)
 		if min(width, height) > side {
 			width, height = reducedSize(width, height, side)
 		}
-		sum += int64(width)*int64(height)*3 + int64(len(picture.path)) + bookkeepingBytes
+		sum += int64(width)*int64(height)*3 + int64(len(picture.path(f.root))) + bookkeepingBytes
 	}
 	return sum
 }
@@ -158,11 +215,11 @@ func (f *Files) CheckMinimum(side int) error {
 	var small []string
 	count := 0
 	for _, p := range f.pictures {
-		if min(p.width, p.height) >= side {
+		if min(p.width, p.height) >= int32(side) {
 			continue
 		}
 		if count++; count <= listed {
-			small = append(small, fmt.Sprintf("%s: %d×%d", p.path, p.width, p.height))
+			small = append(small, fmt.Sprintf("%s: %d×%d", p.path(f.root), p.width, p.height))
 		}
 	}
 	if count == 0 {

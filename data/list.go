@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unsafe"
 )
 
 // maxListBytes bounds a list file: about ten million paths.
@@ -19,14 +20,10 @@ func readList(path string) ([]file, error) {
 	if _, err := findCodec(contents[:min(headBytes, len(contents))]); err == nil {
 		return nil, fmt.Errorf("%q is a picture: name its folder, or a list file with one path a line", path)
 	}
-	files, err := parseList(string(contents))
+	// The names are parts of the contents, which are not copied for it: a list may have millions of lines.
+	files, err := parseList(unsafe.String(unsafe.SliceData(contents), len(contents)))
 	if err != nil {
 		return nil, fmt.Errorf("list file %s, %w", path, err)
-	}
-	for i := range files {
-		if files[i].path = filepath.FromSlash(files[i].name); !filepath.IsAbs(files[i].path) {
-			files[i].path = filepath.Join(filepath.Dir(path), files[i].path)
-		}
 	}
 	return files, nil
 }
@@ -35,7 +32,7 @@ func readList(path string) ([]file, error) {
 // (A path that holds a comma and has no label needs a tab at its end.) Blank lines and those that start with # are
 // skipped.
 func parseList(text string) ([]file, error) {
-	var files []file
+	files := make([]file, 0, strings.Count(text, "\n")+1)
 	number := 0
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		number++

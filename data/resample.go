@@ -144,17 +144,35 @@ func (f *filter) mirror() {
 	}
 }
 
-// filterRow resamples one row of RGB pixels.
+// filterRow resamples one row of RGB pixels, two outputs at a time: the sums of one alone wait for each other.
 func filterRow[T uint8 | float32](dst []float32, src []T, f *filter) {
-	for x, start := range f.starts {
-		weights := f.weights[x*f.taps:][:f.taps]
-		pixels := src[start*3:][:3*len(weights)]
+	x := 0
+	for ; x+1 < len(f.starts); x += 2 {
+		start, weights := f.at(x)
+		next, others := f.at(x + 1)
+		pixels, more := src[start*3:][:3*len(weights)], src[next*3:][:3*len(weights)]
+		others = others[:len(weights)]
+		var r, g, b, r2, g2, b2 float32
+		for k, w := range weights {
+			p, q, v := pixels[3*k:][:3], more[3*k:][:3], others[k]
+			r += w * float32(p[0])
+			g += w * float32(p[1])
+			b += w * float32(p[2])
+			r2 += v * float32(q[0])
+			g2 += v * float32(q[1])
+			b2 += v * float32(q[2])
+		}
+		two := dst[3*x:][:6]
+		two[0], two[1], two[2], two[3], two[4], two[5] = r, g, b, r2, g2, b2
+	}
+	for ; x < len(f.starts); x++ {
+		start, weights := f.at(x)
 		var r, g, b float32
-		for _, w := range weights {
-			r += w * float32(pixels[0])
-			g += w * float32(pixels[1])
-			b += w * float32(pixels[2])
-			pixels = pixels[3:]
+		for k, w := range weights {
+			p := src[(start+k)*3:][:3]
+			r += w * float32(p[0])
+			g += w * float32(p[1])
+			b += w * float32(p[2])
 		}
 		dst[3*x], dst[3*x+1], dst[3*x+2] = r, g, b
 	}

@@ -23,61 +23,71 @@ type header struct {
 	err           error
 }
 
-// scan reads the headers of all candidates in parallel. The result keeps their order.
-func scan(ctx context.Context, candidates []file, workers int) (*Files, error) {
+// scanned is the number of candidates whose headers are held at once.
+const scanned = 8192
+
+// scan reads the headers of all candidates in parallel. The result keeps their order, and takes over their memory.
+func scan(ctx context.Context, root string, candidates []file, workers int) (*Files, error) {
+	f := &Files{root: root, pictures: candidates[:0], report: Report{Files: len(candidates), Formats: map[string]int{}}}
+	for part := range slices.Chunk(candidates, scanned) {
+		headers := readHeaders(ctx, root, part, workers)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f.sortOut(part, headers)
+	}
+	f.report.Pictures = len(f.pictures)
+	return f, nil
+}
+
+func readHeaders(ctx context.Context, root string, candidates []file, workers int) []header {
 	headers := make([]header, len(candidates))
 	var next atomic.Int64
 	var group sync.WaitGroup
 	for range 4 * workers { // reading headers is waiting for the disk, not computing
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(candidates)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				headers[i] = readHeader(candidates[i])
+				headers[i] = readHeader(candidates[i].path(root), candidates[i].listed)
 			}
 		})
 	}
 	group.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return sortOut(candidates, headers), nil
+	return headers
 }
 
 // sortOut separates pictures from broken ones and from other files.
-func sortOut(candidates []file, headers []header) *Files {
-	f := &Files{report: Report{Files: len(candidates), Formats: map[string]int{}}}
+func (f *Files) sortOut(candidates []file, headers []header) {
 	for i, h := range headers {
 		switch {
 		case h.err != nil:
-			f.report.Bad = append(f.report.Bad, &PictureError{Path: candidates[i].path, Err: h.err})
+			f.report.Bad = append(f.report.Bad, &PictureError{Path: candidates[i].path(f.root), Err: h.err})
 		case h.format == "":
 			f.report.Ignored++
 		default:
 			picture := candidates[i]
-			picture.width, picture.height = h.width, h.height
-			f.pictures = append(f.pictures, picture)
+			picture.width, picture.height = int32(h.width), int32(h.height) // at most MaxPixels
+			f.pictures = append(f.pictures, picture)                        // never overtakes the candidates
 			f.report.Formats[h.format]++
 		}
 	}
-	f.report.Pictures = len(f.pictures)
-	return f
 }
 
 // readHeader looks at one file. A file that is no picture by its content is a bad picture only if a list or its
 // name says that it should be one.
-func readHeader(candidate file) header {
-	f, err := os.Open(candidate.path)
+func readHeader(path string, listed bool) header {
+	f, err := os.Open(path)
 	if err != nil {
-		return expected(candidate, withoutPath(err))
+		return expected(path, listed, withoutPath(err))
 	}
 	defer f.Close()
 	head := make([]byte, headBytes)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return expected(candidate, withoutPath(err))
+		return expected(path, listed, withoutPath(err))
 	}
 	c, err := findCodec(head[:n])
 	if errors.Is(err, errNoPicture) {
-		return expected(candidate, err)
+		return expected(path, listed, err)
 	}
 	if err != nil {
 		return header{err: err}
@@ -97,9 +107,9 @@ func readDimensions(f *os.File, c codec) header {
 }
 
 // expected makes a bad picture of a file that was meant to be one.
-func expected(candidate file, err error) header {
+func expected(path string, listed bool, err error) header {
 	names := []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif"}
-	if candidate.listed || slices.Contains(names, strings.ToLower(filepath.Ext(candidate.path))) {
+	if listed || slices.Contains(names, strings.ToLower(filepath.Ext(path))) {
 		return header{err: err}
 	}
 	return header{}
@@ -112,13 +122,4 @@ func withoutPath(err error) error {
 		return pathError.Err
 	}
 	return err
-}
-
-// readPicture decodes a file.
-func readPicture(path string) (Image, error) {
-	contents, err := readFile(path, maxPictureBytes)
-	if err != nil {
-		return Image{}, withoutPath(err)
-	}
-	return Decode(contents)
 }

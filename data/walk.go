@@ -50,7 +50,7 @@ func (w *walker) visit(path, below, name string, ancestors []fs.FileInfo) error 
 		if !inFolder {
 			label = ""
 		}
-		w.files = append(w.files, file{name: name, path: path, label: label})
+		w.files = append(w.files, file{name: name, label: label})
 	case info.IsDir() && !containsFile(ancestors, info):
 		return w.walk(path, name, append(slices.Clip(ancestors), info))
 	default:

@@ -29,7 +29,7 @@ func (m *Model) Calibrate(ctx context.Context, pictures data.Dataset, count int)
 	}
 	err = reader.each(ctx, func(read *readBatch) error {
 		for slot, picture := range read.pictures {
-			if picture.bad != nil {
+			if picture.Bad != nil {
 				continue
 			}
 			if err := c.add(read.pixels[slot*c.size:][:c.size]); err != nil {

@@ -48,13 +48,13 @@ func Pixels(ctx context.Context, pictures data.Dataset, norm data.Normalization)
 	err := reader.each(ctx, func(batch *readBatch) error {
 		features.Bad = append(features.Bad, batch.bad()...)
 		for slot, picture := range batch.pictures {
-			if picture.bad != nil {
+			if picture.Bad != nil {
 				continue
 			}
 			layer.Data = append(layer.Data, batch.pixels[slot*layer.Cols:(slot+1)*layer.Cols]...)
 			layer.Rows++
-			features.Labels = append(features.Labels, picture.label)
-			features.Paths = append(features.Paths, picture.path)
+			features.Labels = append(features.Labels, picture.Label)
+			features.Paths = append(features.Paths, picture.Path)
 		}
 		return nil
 	})

@@ -80,16 +80,6 @@ func nearest(similarities []float32, n int) []int {
 // normalizeRows copies a matrix with every row scaled to length one; zero rows stay zero.
 func normalizeRows(m Matrix) Matrix {
 	out := Matrix{Rows: m.Rows, Cols: m.Cols, Data: slices.Clone(m.Data)}
-	for i := range out.Rows {
-		row := out.Row(i)
-		squares := squaredLength(row)
-		if squares == 0 {
-			continue
-		}
-		scale := float32(1 / math.Sqrt(squares))
-		for j := range row {
-			row[j] *= scale
-		}
-	}
+	ScaleRows(out.Data, out.Cols)
 	return out
 }

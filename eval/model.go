@@ -2,6 +2,7 @@ package eval
 
 import (
 	"fmt"
+	"slices"
 
 	"pretrain/backbone"
 	"pretrain/data"
@@ -13,6 +14,7 @@ import (
 
 // A Model is a backbone that is read and not trained: pictures go in, one vector a layer comes out. It shares the
 // store's parameters, so a model over a store in training always shows the present weights. One goroutine may use it.
+// Grid and Read give models of the same network that read it otherwise.
 type Model struct {
 	Backbone      backbone.Backbone
 	Normalization data.Normalization
@@ -22,9 +24,11 @@ type Model struct {
 	batch   int
 	program *nn.Program
 	images  *G.Node
-	layers  []*G.Node // [batch, channels of the layer]; the maps themselves if they are read as grids
-	maps    []nn.Map  // of the layers
-	cells   int       // along a side of the grid, see Grid; 0 = none
+	numbers []int     // of the layers that are read, ascending
+	layers  []*G.Node // [batch, channels of the layer]; the maps themselves if they are read as maps or grids
+	maps    []nn.Map  // of those layers
+	pooling Pooling
+	cells   int // along a side of the grid, see Grid; 0 = none
 }
 
 // NewModel compiles the forward graph of a backbone for batches of the given number of pictures. Parameters that the
@@ -62,16 +66,12 @@ func (m *Model) build(c *nn.Ctx) error {
 	if err != nil {
 		return fmt.Errorf("backbone %s: %w", m.Backbone.Name(), err)
 	}
-	m.maps = features.Layers
-	for _, layer := range m.maps {
-		if m.cells > 0 {
-			m.layers = append(m.layers, layer.Node)
-		} else {
-			m.layers = append(m.layers, nn.MeanPool(c, layer.Node, m.batch))
-		}
+	if m.numbers == nil {
+		m.numbers = m.AllLayers()
 	}
-	if m.cells == 0 {
-		m.layers[len(m.layers)-1] = features.Pooled
+	for _, number := range m.numbers {
+		m.maps = append(m.maps, features.Layers[number-1])
+		m.layers = append(m.layers, m.pooled(c, features, number))
 	}
 	return nil
 }
@@ -90,17 +90,20 @@ func SizeOf(b backbone.Backbone, precision nn.Precision, batch int) (nn.Size, er
 func (m *Model) Program() *nn.Program { return m.program }
 
 // Layers is the number of layers, which count from 1.
-func (m *Model) Layers() int { return len(m.layers) }
+func (m *Model) Layers() int { return m.Backbone.Depth() }
 
-// Dim is the length of the vectors of a layer.
+// Dim is the length of the vectors of a layer that is read.
 func (m *Model) Dim(layer int) int {
-	channels := m.layers[layer-1].Shape()[1]
+	i := m.index(layer)
 	if m.cells == 0 {
-		return channels
+		return m.layers[i].Shape().TotalSize() / m.batch
 	}
-	rows, columns := m.gridShape(m.maps[layer-1])
-	return rows * columns * channels
+	rows, columns := m.gridShape(m.maps[i])
+	return rows * columns * m.maps[i].Channels()
 }
+
+// index is the place of a layer among those that are read.
+func (m *Model) index(layer int) int { return slices.Index(m.numbers, layer) }
 
 // CheckLayer reports a layer that the backbone does not have.
 func (m *Model) CheckLayer(layer int) error {
@@ -110,8 +113,8 @@ func (m *Model) CheckLayer(layer int) error {
 	return nil
 }
 
-// Embed runs one batch of normalised pixels, [batch·side·side, 3]. The vectors of the layers, [batch, Dim(layer)] each,
-// belong to the model until the next call.
+// Embed runs one batch of normalised pixels, [batch·side·side, 3]. The vectors of the layers that are read, [batch,
+// Dim(layer)] each, belong to the model until the next call.
 func (m *Model) Embed(pixels []float32) ([][]float32, error) {
 	m.program.Bind(m.images, pixels)
 	if err := m.program.Run(); err != nil {

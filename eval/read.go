@@ -16,6 +16,7 @@ type reader struct {
 	norm     data.Normalization
 	side     int
 	batch    int
+	from     int // picture that the first batch begins with
 	free     chan *readBatch
 }
 
@@ -26,20 +27,19 @@ type readBatch struct {
 	pictures []readPicture
 }
 
-// readPicture is one picture of a batch. It is unreadable if bad is set; err is anything else that went wrong, and ends
-// the reading.
+// readPicture is one picture of a batch, without its vectors. It is unreadable if Bad is set; err is anything else that
+// went wrong, and ends the reading.
 type readPicture struct {
-	path, label string
-	bad         *data.PictureError
-	err         error
+	Vectors
+	err error
 }
 
 // bad lists the pictures of the batch that could not be read.
 func (b *readBatch) bad() []Bad {
 	var bad []Bad
 	for _, picture := range b.pictures {
-		if picture.bad != nil {
-			bad = append(bad, Bad{picture.bad.Path, picture.bad.Err})
+		if picture.Bad != nil {
+			bad = append(bad, Bad{picture.Path, picture.Bad})
 		}
 	}
 	return bad
@@ -87,7 +87,7 @@ func (r *reader) allocate() {
 // readAll reads batch after batch until the data set or the context ends, then closes ready.
 func (r *reader) readAll(ctx context.Context, ready chan<- *readBatch) {
 	defer close(ready)
-	for start := 0; start < r.pictures.Len() && ctx.Err() == nil; start += r.batch {
+	for start := r.from; start < r.pictures.Len() && ctx.Err() == nil; start += r.batch {
 		select {
 		case batch := <-r.free:
 			r.read(ctx, batch, start)
@@ -123,12 +123,15 @@ func (r *reader) read(ctx context.Context, batch *readBatch, start int) {
 func (r *reader) readOne(ctx context.Context, batch *readBatch, index, slot int) readPicture {
 	example, err := r.pictures.At(ctx, index)
 	if bad := (*data.PictureError)(nil); errors.As(err, &bad) {
-		return readPicture{bad: bad}
+		return readPicture{Vectors: Vectors{Index: index, Path: bad.Path, Bad: bad.Err}}
 	}
 	if err != nil {
 		return readPicture{err: err}
 	}
 	size := r.side * r.side * 3
 	r.norm.Apply(batch.pixels[slot*size:(slot+1)*size], data.Preprocess(example.Image, r.side))
-	return readPicture{path: example.Path, label: example.Label}
+	return readPicture{Vectors: Vectors{
+		Index: index, Path: example.Path, Label: example.Label,
+		Width: example.Image.Width, Height: example.Image.Height, SHA256: example.SHA256,
+	}}
 }

@@ -17,6 +17,17 @@ const (
 	BFloat16 Precision = "bf16" // rounded to the nearest, ties to even
 )
 
+// ChoosePrecision reads a precision as users name it: auto is bf16 where the kernels multiply it faster.
+func ChoosePrecision(name string, family kernel.Family) Precision {
+	switch {
+	case name != "auto":
+		return Precision(name)
+	case family.MultipliesBFloat16():
+		return BFloat16
+	}
+	return Float32
+}
+
 // SetPrecision chooses the precision of the whole graph, before the first operation. A new Ctx has Float32.
 func (c *Ctx) SetPrecision(p Precision) {
 	if p != Float32 && p != BFloat16 {

@@ -255,13 +255,7 @@ func (s *session) parts(t *Trainer, batch int) (parts StepParts, err error) {
 
 // precision resolves "auto" by the kernel family, which a resumed run keeps.
 func (s *session) precision() nn.Precision {
-	if p := s.job.Train.Precision; p != "auto" {
-		return nn.Precision(p)
-	}
-	if s.engine.Family().MultipliesBFloat16() {
-		return nn.BFloat16
-	}
-	return nn.Float32
+	return nn.ChoosePrecision(s.job.Train.Precision, s.engine.Family())
 }
 
 func (s *session) openLoader(ctx context.Context) (err error) {

@@ -40,7 +40,7 @@ type File struct {
 // is set, a path that exists is an error that wraps ErrExists, now (before any work is spent) and in Commit.
 func Create(path string, overwrite bool) (*File, error) {
 	f := &File{path: path, overwrite: overwrite}
-	if err := f.checkFree(); err != nil {
+	if err := Check(path, overwrite); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -63,6 +63,21 @@ func (f *File) WriteAt(p []byte, offset int64) (int, error) {
 		return 0, err
 	}
 	return f.file.WriteAt(p, offset)
+}
+
+// Sync makes what was written durable under the temporary name. Files that must appear together are synced one by one
+// before the first is committed: then a full disk is met while all the final names are as they were.
+func (f *File) Sync() error {
+	if f.file == nil {
+		return fs.ErrClosed
+	}
+	if err := f.buffer.Flush(); err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
+	}
+	if err := f.file.Sync(); err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
+	}
+	return nil
 }
 
 // Commit makes the file durable under its final name. When it fails the final name is as it was before Create.
@@ -89,7 +104,7 @@ func (f *File) commit() error {
 	if err := f.file.Close(); err != nil {
 		return err
 	}
-	if err := f.checkFree(); err != nil {
+	if err := Check(f.path, f.overwrite); err != nil {
 		return err
 	}
 	return os.Rename(f.file.Name(), f.path)
@@ -106,15 +121,16 @@ func (f *File) Abort() {
 	f.file = nil
 }
 
-func (f *File) checkFree() error {
-	if f.overwrite {
-		if info, err := os.Stat(f.path); err == nil && info.IsDir() {
-			return fmt.Errorf("%s is a folder", f.path) // rename would say so after the work
+// Check fails as Create would if path cannot be taken: by a folder, or by a file that may not be replaced.
+func Check(path string, overwrite bool) error {
+	if overwrite {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return fmt.Errorf("%s is a folder", path) // rename would say so after the work
 		}
 		return nil
 	}
-	if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w: add --overwrite to replace it, or name another file", f.path, ErrExists)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w: add --overwrite to replace it, or name another file", path, ErrExists)
 	}
 	return nil
 }

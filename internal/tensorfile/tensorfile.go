@@ -9,7 +9,6 @@ package tensorfile
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -70,12 +69,7 @@ func Header(tensors []Tensor, metadata map[string]string) ([]byte, error) {
 		fields[t.Name] = entry{DType: "F32", Shape: append([]int{}, t.Shape...), Offsets: [2]int64{offset, end}}
 		offset = end
 	}
-	text, err := json.Marshal(fields) // sorts the keys
-	if err != nil {
-		return nil, fmt.Errorf("header: %w", err)
-	}
-	text = append(text, strings.Repeat(" ", -len(text)&7)...)
-	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
+	return encodeHeader(fields)
 }
 
 func check(t Tensor) error {
