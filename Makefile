@@ -3,7 +3,7 @@
 BIN := bin/pretrain
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference results clean
+.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference results clean generate-onnx
 
 build: ## the program, as bin/pretrain
 	@mkdir -p bin
@@ -54,6 +54,14 @@ scaling: build ## cost against picture size, width, depth, batch and tasks: docs
 
 generate: ## assembly kernels from their generator
 	go generate ./internal/kernel
+
+PROTOC_GEN_GO := v1.36.12
+
+generate-onnx: ## the messages of ONNX files from onnx.proto (needs Debian's protobuf-compiler)
+	@mkdir -p bin
+	GOBIN=$(abspath bin) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO)
+	protoc --plugin=bin/protoc-gen-go -I internal/onnx --go_out=internal/onnx --go_opt=paths=source_relative \
+		--go_opt=Monnx.proto=pretrain/internal/onnx onnx.proto
 
 WALLPAPERS := lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
 

@@ -44,6 +44,6 @@ func (m *Model) describe() export.Model {
 	return export.Model{
 		Name: b.Name(), Family: b.Family(), Parameters: b.Parameters(), InputSide: b.Side(),
 		Dim: b.Dim(), Depth: b.Depth(), Stride: b.Stride(), Pooling: b.Pooling(), KeyNames: b.KeyNames(),
-		Input: export.StandardPreprocessing(m.Normalization.Mean, m.Normalization.Std),
+		Input: export.StandardPreprocessing(b.Side(), m.Normalization.Mean, m.Normalization.Std),
 	}
 }

@@ -21,8 +21,10 @@ type Tensor = tensorfile.Tensor
 // WriteTensors writes the safetensors file path. Its bytes depend on the tensors and the metadata alone: not on the
 // order of the slice, the time or the path. Put no time, path or run name into metadata where equal weights must
 // give equal files. The tensors are only read. Unless overwrite is set, a file that exists is an error (ErrExists).
-func WriteTensors(path string, tensors []Tensor, metadata map[string]string, overwrite bool) error {
-	return atomicfile.Write(path, overwrite, func(w io.Writer) error { return tensorfile.Write(w, tensors, metadata) })
+func WriteTensors(path string, tensors []Tensor, metadata map[string]string, overwrite bool, counters ...tensorfile.Counter) error {
+	return atomicfile.Write(path, overwrite, func(w io.Writer) error {
+		return tensorfile.Write(w, tensors, metadata, counters...)
+	})
 }
 
 // ReadTensors reads a safetensors file of float32 tensors, in the order of their bytes in the file.
@@ -84,6 +86,9 @@ type Model struct {
 	Pooling       string         `json:"pooling"`        // how positions become one vector: "mean" or "class"
 	KeyNames      string         `json:"key_names"`      // whose parameter names are used: "timm" or "torchvision"
 	Weights       string         `json:"weights"`        // file name beside model.json
+	Format        string         `json:"format"`         // of that file, see Formats
+	Load          []string       `json:"load,omitempty"` // Python that builds the network and loads the weights strictly
+	Graph         *Graph         `json:"graph,omitempty"`
 	Input         Preprocessing  `json:"input"`
 	Extra         map[string]any `json:"extra,omitempty"`
 }
@@ -92,7 +97,8 @@ type Model struct {
 type Preprocessing struct {
 	Colour        string     `json:"colour"`        // "RGB"
 	Range         [2]float64 `json:"range"`         // of a pixel before normalisation, [0, 1]
-	Resize        string     `json:"resize"`        // which side becomes InputSide
+	Resize        string     `json:"resize"`        // which side becomes Size
+	Size          int        `json:"size"`          // pixels
 	Interpolation string     `json:"interpolation"` // filter of the resize
 	Crop          string     `json:"crop"`          // what is cut out then
 	Mean          [3]float64 `json:"mean"`          // subtracted, per channel
@@ -102,24 +108,25 @@ type Preprocessing struct {
 // ModelVersion is the format version that WriteModel writes.
 const ModelVersion = 1
 
-// StandardPreprocessing is the one preprocessing of evaluation, extraction and export, with the run's normalisation.
-func StandardPreprocessing(mean, std [3]float64) Preprocessing {
+// StandardPreprocessing is the one preprocessing of evaluation, extraction and export, to pictures of
+// size pixels with the run's normalisation.
+func StandardPreprocessing(size int, mean, std [3]float64) Preprocessing {
 	return Preprocessing{
 		Colour: "RGB", Range: [2]float64{0, 1},
-		Resize: "short side", Interpolation: "bicubic, antialiased", Crop: "centre square",
+		Resize: "short side", Size: size, Interpolation: "bicubic, antialiased", Crop: "centre square",
 		Mean: mean, Std: std,
 	}
 }
 
 // WriteModel writes model as indented JSON; FormatVersion is filled in. overwrite is as in WriteTensors.
 func WriteModel(path string, model Model, overwrite bool) error {
+	return atomicfile.Write(path, overwrite, func(w io.Writer) error { return encodeModel(w, model) })
+}
+
+func encodeModel(w io.Writer, model Model) error {
 	model.FormatVersion = ModelVersion
-	text, err := json.MarshalIndent(model, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return atomicfile.Write(path, overwrite, func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
-		return err
-	})
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(model)
 }

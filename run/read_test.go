@@ -88,6 +88,7 @@ func TestReadingARun(t *testing.T) {
 	opened.Config.Data.MaxBadRatio = 0.5
 	t.Run("extract", func(t *testing.T) { testExtract(t, opened, few(t, filepath.Join(samples, "train"), 7)) })
 	t.Run("export", func(t *testing.T) { testExport(t, opened) })
+	t.Run("export mistakes", func(t *testing.T) { testExportMistakes(t, opened) })
 	t.Run("evaluate", func(t *testing.T) { testEvaluate(t, opened) })
 	t.Run("mistakes", func(t *testing.T) { testMistakes(t, opened) })
 	t.Run("resume with another configuration", func(t *testing.T) {
@@ -161,24 +162,6 @@ func testOverwrite(t *testing.T, opened *Run, data, out string) {
 	}
 	if exists(out + ".unreadable.txt") {
 		t.Error("the list of unreadable pictures outlives them")
-	}
-}
-
-// testExport: the file equals the one that training left, byte for byte.
-func testExport(t *testing.T, opened *Run) {
-	out := filepath.Join(t.TempDir(), "weights.safetensors")
-	if err := opened.Export(out, false); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(read(t, out), weights(t, string(opened.Directory))) {
-		t.Error("the exported file differs from exported/backbone.safetensors")
-	}
-	var usage *train.UsageError
-	if err := opened.Export(out, false); !errors.As(err, &usage) {
-		t.Errorf("an existing file gives %v", err)
-	}
-	if err := opened.Export(out, true); err != nil {
-		t.Error(err)
 	}
 }
 
