@@ -70,11 +70,7 @@ func (g *onnxGraph) transposed(name string) string {
 		return name
 	}
 	rows, columns := t.Shape[0], t.Shape[1]
-	turned := make([]float32, len(t.Data))
-	for i, value := range t.Data {
-		turned[i%columns*rows+i/columns] = value
-	}
-	return g.floats(Tensor{Name: name + ".transposed", Shape: []int{columns, rows}, Data: turned})
+	return g.floats(Tensor{Name: name + ".transposed", Shape: []int{columns, rows}, Data: swapped(t.Data, 1, rows, columns)})
 }
 
 // floats makes a tensor a value, once.

@@ -52,24 +52,37 @@ func ReadTensors(path string) ([]Tensor, map[string]string, error) {
 // OIHW reorders a convolution's weights from [filters, height, width, channels], as the kernels want them, to
 // [filters, channels, height, width], as torchvision and timm have them. The result shares nothing with t.
 func OIHW(t Tensor) (Tensor, error) {
-	if len(t.Shape) != 4 {
-		return Tensor{}, fmt.Errorf("tensor %q has shape %v: convolution weights have 4 dimensions", t.Name, t.Shape)
+	if err := checkFilters(t); err != nil {
+		return Tensor{}, err
 	}
 	filters, height, width, channels := t.Shape[0], t.Shape[1], t.Shape[2], t.Shape[3]
-	positions := height * width
-	if n := filters * positions * channels; n != len(t.Data) {
-		return Tensor{}, fmt.Errorf("tensor %q has %d values, but its shape %v needs %d", t.Name, len(t.Data), t.Shape, n)
+	data := swapped(t.Data, filters, height*width, channels)
+	return Tensor{Name: t.Name, Shape: []int{filters, channels, height, width}, Data: data}, nil
+}
+
+// checkFilters reports what cannot be a convolution's weights.
+func checkFilters(t Tensor) error {
+	if len(t.Shape) != 4 {
+		return fmt.Errorf("tensor %q has shape %v: convolution weights have 4 dimensions", t.Name, t.Shape)
 	}
-	data := make([]float32, len(t.Data))
+	if n := t.Shape[0] * t.Shape[1] * t.Shape[2] * t.Shape[3]; n != len(t.Data) {
+		return fmt.Errorf("tensor %q has %d values, but its shape %v needs %d", t.Name, len(t.Data), t.Shape, n)
+	}
+	return nil
+}
+
+// swapped is data [filters, rows, columns] as [filters, columns, rows].
+func swapped(data []float32, filters, rows, columns int) []float32 {
+	turned := make([]float32, len(data))
 	for f := range filters {
-		from, to := t.Data[f*positions*channels:], data[f*positions*channels:]
-		for p := range positions {
-			for c := range channels {
-				to[c*positions+p] = from[p*channels+c]
+		from, to := data[f*rows*columns:], turned[f*rows*columns:]
+		for r := range rows {
+			for c := range columns {
+				to[c*rows+r] = from[r*columns+c]
 			}
 		}
 	}
-	return Tensor{Name: t.Name, Shape: []int{filters, channels, height, width}, Data: data}, nil
+	return turned
 }
 
 // Model is the content of model.json: what a stranger must know to build the network that the exported weights fit,

@@ -89,6 +89,8 @@ func TestReadingARun(t *testing.T) {
 	t.Run("extract", func(t *testing.T) { testExtract(t, opened, few(t, filepath.Join(samples, "train"), 7)) })
 	t.Run("export", func(t *testing.T) { testExport(t, opened) })
 	t.Run("export mistakes", func(t *testing.T) { testExportMistakes(t, opened) })
+	t.Run("import", func(t *testing.T) { testImport(t, opened) })
+	t.Run("import mistakes", func(t *testing.T) { testImportMistakes(t, opened) })
 	t.Run("evaluate", func(t *testing.T) { testEvaluate(t, opened) })
 	t.Run("mistakes", func(t *testing.T) { testMistakes(t, opened) })
 	t.Run("resume with another configuration", func(t *testing.T) {

@@ -33,6 +33,7 @@ type Job struct {
 	Terminal  bool // Console is a terminal
 
 	Backbone    backbone.Backbone
+	Weights     string           // file that a fresh run takes the backbone's weights from; "" draws them at random
 	TaskNames   []string         // tasks to train, in the order in which their losses are added
 	Tasks       []pretext.Params // one a name
 	Data        data.Config

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"pretrain/export"
 	"pretrain/run"
+	"pretrain/train"
 )
 
 func (p program) exportCommand() *cobra.Command {
@@ -33,6 +35,9 @@ Formats:
   pretrain export runs/first --format onnx --out backbone.onnx --layers best,last --uint8`,
 		Args: one("RUN"),
 		RunE: work(func(_ *cobra.Command, arguments []string) error {
+			if !slices.Contains(export.Formats(), options.Format) {
+				return train.Usage(fmt.Errorf("--format is %q: must be one of %v", options.Format, export.Formats()))
+			}
 			opened, err := run.Open(arguments[0])
 			if err != nil {
 				return err

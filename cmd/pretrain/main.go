@@ -115,7 +115,7 @@ Exit codes: 0 success; 1 failure; 2 bad usage or configuration, before any work;
 		SilenceErrors: true,
 	})
 	root.AddCommand(
-		p.trainCommand(), p.evalCommand(), p.extractCommand(), p.exportCommand(), p.configCommand(),
+		p.trainCommand(), p.evalCommand(), p.extractCommand(), p.exportCommand(), p.importCommand(), p.configCommand(),
 		p.tasksCommand(), p.backbonesCommand(), p.benchCommand(), p.sampleCommand(), p.versionCommand(),
 	)
 	return root
