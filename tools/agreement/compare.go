@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"pretrain/configs"
+	"pretrain/data"
 	"pretrain/export"
 	"pretrain/run"
 )
@@ -45,14 +46,11 @@ func (o options) compareRun(directory string) ([]difference, error) {
 		return nil, err
 	}
 	network, weights := filepath.Join(scratch, "network.onnx"), filepath.Join(scratch, "weights")
-	for out, format := range map[string]export.SaveOptions{network: {Format: export.FormatONNX}, weights: {Format: formatOf(opened)}} {
-		options := run.ExportOptions{Out: out, Format: format.Format}
-		if format.Format == export.FormatONNX {
-			options.Layers = []string{"all"}
-		}
-		if err := opened.Export(options); err != nil {
-			return nil, err
-		}
+	if err := opened.Export(run.ExportOptions{Out: network, Format: export.FormatONNX, Layers: []string{"all"}}); err != nil {
+		return nil, err
+	}
+	if err := opened.Export(run.ExportOptions{Out: weights, Format: formatOf(opened)}); err != nil {
+		return nil, err
 	}
 	var rows []difference
 	for _, count := range []int{1, 3, batch} {
@@ -66,7 +64,37 @@ func (o options) compareRun(directory string) ([]difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(rows, difference{name, "pretrain", "PyTorch", batch, ours.against(theirs, batch)}), nil
+	rows = append(rows, difference{name, "pretrain", "PyTorch", batch, ours.against(theirs, batch)})
+	row, err := o.compareBytes(opened, filepath.Join(scratch, "bytes.onnx"))
+	return append(rows, row), err
+}
+
+// compareBytes lets ONNX Runtime normalise bytes inside the graph.
+func (o options) compareBytes(opened *run.Run, network string) (difference, error) {
+	side := opened.Model.Backbone.Side()
+	row := difference{network: opened.Model.Backbone.Name(), computed: "ONNX Runtime, from bytes", against: "pretrain", pictures: batch}
+	if err := opened.Export(run.ExportOptions{Out: network, Format: export.FormatONNX, UInt8: true}); err != nil {
+		return row, err
+	}
+	views := data.NewPixels(side)
+	bytes, pixels := make([]byte, batch*side*side*3), make([]float32, batch*side*side*3)
+	for i, number := range numbers(len(bytes)) {
+		bytes[i] = byte(128 + 30*number)
+	}
+	for picture := range batch {
+		from, to := picture*len(views.Data), (picture+1)*len(views.Data)
+		for i, value := range bytes[from:to] {
+			views.Data[i] = float32(value) / 255
+		}
+		opened.Model.Normalization.Apply(pixels[from:to], views)
+	}
+	ours, err := embed(opened, pixels)
+	if err != nil {
+		return row, err
+	}
+	theirs, err := o.onnxRuntime(network, bytes, batch)
+	row.difference = theirs.against(features{"pooled": ours["pooled"]}, batch)
+	return row, err
 }
 
 // formatOf is the library's format that fits the network.

@@ -21,8 +21,9 @@ import (
 	"pretrain/data"
 )
 
-// onnxRuntime runs an ONNX file on normalised pictures [count, 3, side, side].
-func (o options) onnxRuntime(network string, pixels []float32, count int) (features, error) {
+// onnxRuntime runs an ONNX file on count pictures: normalised [count, 3, side, side] or bytes [count, side, side, 3], as it
+// wants them.
+func (o options) onnxRuntime(network string, pixels any, count int) (features, error) {
 	return o.program(pixels, func(input, out string) *exec.Cmd {
 		return exec.Command("node", filepath.Join(o.tools, "onnxruntime", "features.mjs"), network, input, fmt.Sprint(count), out)
 	})
@@ -38,8 +39,8 @@ func (o options) python(mode, weights, input string, count int, out string) *exe
 	return exec.Command("/usr/bin/python3", filepath.Join(o.tools, "agreement", "features.py"), mode, weights, input, fmt.Sprint(count), out)
 }
 
-// program hands a program its input as a file and reads what it leaves in the folder out.
-func (o options) program(pixels []float32, command func(input, out string) *exec.Cmd) (features, error) {
+// program hands a program its input, a slice of numbers, as a file and reads what it leaves in the folder out.
+func (o options) program(pixels any, command func(input, out string) *exec.Cmd) (features, error) {
 	out, err := o.folder("features")
 	if err != nil {
 		return nil, err
