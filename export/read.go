@@ -71,8 +71,11 @@ func readWeights(path string) ([]Tensor, error) {
 
 func readArchive(f *os.File, size int64) ([]Tensor, error) {
 	tensors, err := tensorfile.ReadNPZ(f, size)
+	if errors.Is(err, tensorfile.ErrForeignEntry) {
+		return nil, fmt.Errorf("expected safetensors or .npz: %w; if it is a file of torch.save, save it by safetensors.torch.save_file(model.state_dict(), FILE)", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("expected safetensors or .npz: %w (a file of torch.save is an archive too: save it by safetensors.torch.save_file(model.state_dict(), FILE))", err)
+		return nil, fmt.Errorf("expected safetensors or .npz: %w", err)
 	}
 	return tensors, nil
 }

@@ -137,6 +137,9 @@ func settingsOf(family backbone.Family, architecture string, tensors []export.Te
 		told["data.mean"], told["data.std"] = listOf(described.Input.Mean), listOf(described.Input.Std)
 		return told
 	}
+	if family.Infer == nil {
+		return nil
+	}
 	shapes := map[string][]int{}
 	for _, t := range tensors {
 		shapes[t.Name] = t.Shape

@@ -94,3 +94,24 @@ func TestCounters(t *testing.T) {
 		t.Errorf("a counter with the name of a tensor gives %v", err)
 	}
 }
+
+// FuzzConverter feeds arbitrary bytes: never a panic, and all that is accepted is finite and fits its shape.
+func FuzzConverter(f *testing.F) {
+	f.Add(typed("F16", 2, little([]uint16{0x3c00, 0x0001})))
+	f.Add(typed("I64", 1, little([]int64{1 << 60})))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		tensors, err := convert(input)
+		if err != nil {
+			return
+		}
+		for _, tensor := range tensors {
+			if err := CheckFinite(tensor.Data); err != nil {
+				t.Error(err)
+			}
+			tensor.Name = "a"
+			if err := check(tensor); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

@@ -4,12 +4,16 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"strconv"
 	"strings"
 )
+
+// ErrForeignEntry is wrapped by the error of ReadNPZ about an archive that holds something else than arrays.
+var ErrForeignEntry = errors.New("expected names that end in .npy")
 
 // ReadNPZ reads the arrays of an .npz file of size bytes as float32, named as they are there, without ".npy". The types
 // are those of NewConverter that NumPy has, in either byte order; Fortran's order is turned into C's. Values that float32
@@ -23,7 +27,7 @@ func ReadNPZ(source io.ReaderAt, size int64) ([]Tensor, error) {
 	for _, file := range archive.File {
 		name, ok := strings.CutSuffix(file.Name, ".npy")
 		if !ok {
-			return nil, fmt.Errorf("entry %q is no array: expected names that end in .npy", file.Name)
+			return nil, fmt.Errorf("entry %q is no array: %w", file.Name, ErrForeignEntry)
 		}
 		t, err := readNPY(file)
 		if err != nil {
