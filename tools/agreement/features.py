@@ -3,6 +3,7 @@
 
     features.py tensor WEIGHTS INPUT.f32 COUNT OUT     of normalised pictures, float32 [COUNT, 3, side, side]
     features.py pictures WEIGHTS LIST COUNT OUT        of the files named in LIST, decoded and resized by PIL
+    features.py boxes WEIGHTS LIST COUNT OUT           the same, but the centre square is resized in one step
     features.py resnet18 WEIGHTS INPUT.f32 COUNT OUT   of torchvision's resnet18 with random weights and statistics, which
                                                        it writes to WEIGHTS first
 
@@ -173,14 +174,25 @@ def tensor(path, count):
     return pixels.reshape(count, 3, side, side)
 
 
-def picture(path, model):
+def resized(image, size):
+    """The short side becomes size, in whole pixels, and the centre square is cut out."""
+    scale = size / min(image.size)
+    image = image.resize([max(size, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
+    left, top = ((side - size) // 2 for side in image.size)
+    return image.crop((left, top, left + size, top + size))
+
+
+def boxed(image, size):
+    """The centre square, wherever it lies between pixels, is resized to size."""
+    side = min(image.size)
+    left, top = ((n - side) / 2 for n in image.size)
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+
+
+def picture(path, model, resize):
     """One picture as model.json says: short side to size, bicubic with antialiasing, centre square, mean and std."""
     how = model["input"]
-    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    scale = how["size"] / min(image.size)
-    image = image.resize([max(how["size"], round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
-    left, top = ((side - how["size"]) // 2 for side in image.size)
-    image = image.crop((left, top, left + how["size"], top + how["size"]))
+    image = resize(ImageOps.exif_transpose(Image.open(path)).convert("RGB"), how["size"])
     x = torch.from_numpy(np.asarray(image, np.float32) / 255)
     return ((x - torch.tensor(how["mean"])) / torch.tensor(how["std"])).permute(2, 0, 1)
 
@@ -192,7 +204,11 @@ def main():
         net, x = random_resnet(weights), tensor(source, count)
     else:
         net, model = load(weights)
-        x = tensor(source, count) if mode == "tensor" else torch.stack([picture(p, model).float() for p in source.read_text().splitlines()])
+        if mode == "tensor":
+            x = tensor(source, count)
+        else:
+            resize = boxed if mode == "boxes" else resized
+            x = torch.stack([picture(path, model, resize) for path in source.read_text().splitlines()])
     with torch.no_grad():
         parts = [net(part.float()) for part in x.split(64)]
     layers = [torch.cat(layer).numpy().astype("<f4") for layer in zip(*parts)]
