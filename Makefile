@@ -3,7 +3,7 @@
 BIN := bin/pretrain
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference sklearnreference results clean
+.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference sklearnreference results clean generate-onnx onnxruntime agreement bench-onnx
 
 build: ## the program, as bin/pretrain
 	@mkdir -p bin
@@ -19,6 +19,8 @@ test: ## all tests that need nothing beyond Go; says which outside programs were
 	@command -v promtool >/dev/null || echo "not tested: the metrics against promtool (Debian package prometheus)"
 	@command -v prometheus-pushgateway >/dev/null || echo "not tested: pushing to a real Pushgateway (Debian package prometheus-pushgateway)"
 	@/usr/bin/python3 -c 'import numpy' 2>/dev/null || echo "not tested: the features against NumPy (Debian package python3-numpy)"
+	@/usr/bin/python3 -c 'import onnx, torchvision' 2>/dev/null || echo "not tested: exported networks against ONNX and PyTorch (Debian packages python3-onnx, python3-torchvision)"
+	@test -d tools/onnxruntime/node_modules || echo "not tested: exported networks against ONNX Runtime (make onnxruntime)"
 	@test -n "$$SLOW_TESTS" || echo "not tested: killing a run ten times (set SLOW_TESTS=1)"
 
 race: ## the tests of everything concurrent, under the race detector
@@ -55,6 +57,31 @@ scaling: build ## cost against picture size, width, depth, batch and tasks: docs
 
 generate: ## assembly kernels from their generator
 	go generate ./internal/kernel
+
+PROTOC_GEN_GO := v1.36.12
+
+generate-onnx: ## the messages of ONNX files from onnx.proto (needs Debian's protobuf-compiler)
+	@mkdir -p bin
+	GOBIN=$(abspath bin) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO)
+	protoc --plugin=bin/protoc-gen-go -I internal/onnx --go_out=internal/onnx --go_opt=paths=source_relative \
+		--go_opt=Monnx.proto=pretrain/internal/onnx onnx.proto
+
+onnxruntime: ## ONNX Runtime for the proofs, into tools/onnxruntime (needs Node and npm)
+	cd tools/onnxruntime && npm install --ignore-scripts --no-package-lock --no-audit --no-fund
+
+RUNS :=
+PICTURES :=
+
+agreement: onnxruntime ## the tables of docs/agreement.md (needs Debian's python3-torchvision, libturbojpeg0-dev); RUNS, PICTURES as there
+	cd tools && go run ./agreement $(if $(PICTURES),-pictures $(abspath $(PICTURES))) $(abspath $(RUNS))
+	$(if $(PICTURES),cd tools && go run -tags turbojpeg ./agreement -pictures $(abspath $(PICTURES)) $(abspath $(RUNS)))
+
+bench-onnx: build onnxruntime ## pictures a second of ONNX Runtime beside ours, for RUNS: about a minute each
+	@mkdir -p runs/onnx
+	@for run in $(RUNS); do \
+		name=runs/onnx/$$(basename $$run).onnx; \
+		bin/pretrain export $$run --format onnx --out $$name --overwrite && node tools/onnxruntime/bench.mjs $$name || exit 1; \
+	done
 
 WALLPAPERS := lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
 

@@ -50,9 +50,11 @@ func interpolation1D(from, to int) []float64 {
 	return matrix
 }
 
-// cubic is the convolution kernel of Keys 1981 with the slope a = −0.75 that torch uses.
-func cubic(x float64) float64 {
-	const a = -0.75
+// cubic is Keys' kernel with the slope a = −0.75 that torch uses.
+func cubic(x float64) float64 { return keys(x, -0.75) }
+
+// keys is the convolution kernel of Keys 1981.
+func keys(x, a float64) float64 {
 	switch x = math.Abs(x); {
 	case x <= 1:
 		return ((a+2)*x-(a+3))*x*x + 1

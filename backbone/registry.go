@@ -21,6 +21,10 @@ type Family struct {
 	// New makes a network. params is what Defaults returned, changed or not; it is copied. side is that of plain
 	// views, in pixels. An error names the key, its value, the limit and a remedy.
 	New func(architecture string, params any, side int) (Backbone, error)
+	// Infer, if not nil, tells what the shapes of a weights file, by tensor, say of the parameters: values by key, and the
+	// side of plain views, 0 where they do not say. An architecture's own numbers are not inferred, so that weights of
+	// another one are found out.
+	Infer func(architecture string, shapes map[string][]int) (params map[string]any, side int)
 }
 
 // Architecture is one network of a family by name, such as "resnet18".

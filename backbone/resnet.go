@@ -34,6 +34,7 @@ func init() {
 		Citation: citeResNet,
 		Defaults: func() any { return &ResNetConfig{Stem: "standard", Width: 64} },
 		New:      newResNet,
+		Infer:    inferResNet,
 	}
 	for _, a := range resnetArchitectures {
 		family.Architectures = append(family.Architectures, a.Architecture)

@@ -51,7 +51,8 @@ func init() {
 		Defaults: func() any {
 			return &ViTConfig{Patch: 8, MLPRatio: 4, ClassToken: true, Pooling: "mean", Positions: "learned"}
 		},
-		New: newViT,
+		New:   newViT,
+		Infer: inferViT,
 	}
 	for _, a := range vitArchitectures {
 		family.Architectures = append(family.Architectures, a.Architecture)

@@ -36,6 +36,7 @@ type Config struct {
 // Backbone is the section `backbone`.
 type Backbone struct {
 	Name     string         `mapstructure:"name" doc:"architecture; its parameters are in the section of its family, the other families' sections are ignored"`
+	Weights  string         `mapstructure:"weights" doc:"safetensors or .npz file, under the names of timm (ViT) or torchvision (ResNet), whose weights a new run begins with; empty = random ones"`
 	Families map[string]any `mapstructure:"-"` // pointers to the families' parameters
 }
 

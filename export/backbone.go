@@ -26,17 +26,20 @@ func Backbone(dir string, weights Weights) (string, error) {
 		return "", fmt.Errorf("export: %w", err)
 	}
 	path := filepath.Join(dir, weightsName)
-	weights.Model.Weights = weightsName
+	weights.Model.Weights, weights.Model.Format = weightsName, FormatSafetensors
+	weights.Model.Load = weights.Model.loading()
 	if err := WriteWeights(path, weights, true); err != nil {
 		return "", err
 	}
 	return path, WriteModel(filepath.Join(dir, modelName), weights.Model, true)
 }
 
-// WriteWeights writes the tensors as a safetensors file. Its metadata names the architecture and whose key names are
-// used, so that the file alone can be recognised.
+// WriteWeights writes the tensors as a safetensors file.
 func WriteWeights(path string, weights Weights, overwrite bool) error {
-	return WriteTensors(path, weights.Tensors, map[string]string{
-		"format": "pt", "architecture": weights.Model.Name, "key_names": weights.Model.KeyNames,
-	}, overwrite)
+	return WriteTensors(path, weights.Tensors, weights.metadata(), overwrite)
+}
+
+// metadata names the architecture and whose key names are used, so that a safetensors file alone can be recognised.
+func (w Weights) metadata() map[string]string {
+	return map[string]string{"format": "pt", "architecture": w.Model.Name, "key_names": w.Model.KeyNames}
 }

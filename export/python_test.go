@@ -1,39 +1,19 @@
 package export
 
 import (
-	"encoding/json"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pretrain/internal/pythontest"
 )
 
-// python runs a script of testdata on path and decodes the JSON it prints. Without python3 and NumPy (Debian
-// python3-numpy) the test is skipped, or fails if REQUIRE_TOOLS is set, as in .ci/run.
+// python runs a script of testdata on path and decodes the JSON it prints.
 func python(t *testing.T, script, path string, result any) {
 	t.Helper()
-	const interpreter = "/usr/bin/python3" // Debian's, not one that happens to be first in PATH without NumPy
-	if output, err := exec.Command(interpreter, "-c", "import numpy").CombinedOutput(); err != nil {
-		if os.Getenv("REQUIRE_TOOLS") != "" {
-			t.Fatalf("REQUIRE_TOOLS is set, but this test needs Debian's python3-numpy: %v %s", err, output)
-		}
-		t.Skipf("SKIPPED: needs Debian's python3-numpy: %v %s", err, output)
-	}
-	command := exec.Command(interpreter, filepath.Join("testdata", script), path)
-	output, err := command.Output()
-	if err != nil {
-		stderr := ""
-		if exit, ok := err.(*exec.ExitError); ok {
-			stderr = string(exit.Stderr)
-		}
-		t.Fatalf("%v: %s", err, stderr)
-	}
-	if err := json.Unmarshal(output, result); err != nil {
-		t.Fatalf("%v in %s", err, output)
-	}
+	pythontest.Run(t, []string{"python3-numpy"}, filepath.Join("testdata", script), result, path)
 }
 
 func TestPythonReadsTensors(t *testing.T) {

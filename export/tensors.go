@@ -21,8 +21,10 @@ type Tensor = tensorfile.Tensor
 // WriteTensors writes the safetensors file path. Its bytes depend on the tensors and the metadata alone: not on the
 // order of the slice, the time or the path. Put no time, path or run name into metadata where equal weights must
 // give equal files. The tensors are only read. Unless overwrite is set, a file that exists is an error (ErrExists).
-func WriteTensors(path string, tensors []Tensor, metadata map[string]string, overwrite bool) error {
-	return atomicfile.Write(path, overwrite, func(w io.Writer) error { return tensorfile.Write(w, tensors, metadata) })
+func WriteTensors(path string, tensors []Tensor, metadata map[string]string, overwrite bool, counters ...tensorfile.Counter) error {
+	return atomicfile.Write(path, overwrite, func(w io.Writer) error {
+		return tensorfile.Write(w, tensors, metadata, counters...)
+	})
 }
 
 // ReadTensors reads a safetensors file of float32 tensors, in the order of their bytes in the file.
@@ -50,24 +52,37 @@ func ReadTensors(path string) ([]Tensor, map[string]string, error) {
 // OIHW reorders a convolution's weights from [filters, height, width, channels], as the kernels want them, to
 // [filters, channels, height, width], as torchvision and timm have them. The result shares nothing with t.
 func OIHW(t Tensor) (Tensor, error) {
-	if len(t.Shape) != 4 {
-		return Tensor{}, fmt.Errorf("tensor %q has shape %v: convolution weights have 4 dimensions", t.Name, t.Shape)
+	if err := checkFilters(t); err != nil {
+		return Tensor{}, err
 	}
 	filters, height, width, channels := t.Shape[0], t.Shape[1], t.Shape[2], t.Shape[3]
-	positions := height * width
-	if n := filters * positions * channels; n != len(t.Data) {
-		return Tensor{}, fmt.Errorf("tensor %q has %d values, but its shape %v needs %d", t.Name, len(t.Data), t.Shape, n)
+	data := swapped(t.Data, filters, height*width, channels)
+	return Tensor{Name: t.Name, Shape: []int{filters, channels, height, width}, Data: data}, nil
+}
+
+// checkFilters reports what cannot be a convolution's weights.
+func checkFilters(t Tensor) error {
+	if len(t.Shape) != 4 {
+		return fmt.Errorf("tensor %q has shape %v: convolution weights have 4 dimensions", t.Name, t.Shape)
 	}
-	data := make([]float32, len(t.Data))
+	if n := t.Shape[0] * t.Shape[1] * t.Shape[2] * t.Shape[3]; n != len(t.Data) {
+		return fmt.Errorf("tensor %q has %d values, but its shape %v needs %d", t.Name, len(t.Data), t.Shape, n)
+	}
+	return nil
+}
+
+// swapped is data [filters, rows, columns] as [filters, columns, rows].
+func swapped(data []float32, filters, rows, columns int) []float32 {
+	turned := make([]float32, len(data))
 	for f := range filters {
-		from, to := t.Data[f*positions*channels:], data[f*positions*channels:]
-		for p := range positions {
-			for c := range channels {
-				to[c*positions+p] = from[p*channels+c]
+		from, to := data[f*rows*columns:], turned[f*rows*columns:]
+		for r := range rows {
+			for c := range columns {
+				to[c*rows+r] = from[r*columns+c]
 			}
 		}
 	}
-	return Tensor{Name: t.Name, Shape: []int{filters, channels, height, width}, Data: data}, nil
+	return turned
 }
 
 // Model is the content of model.json: what a stranger must know to build the network that the exported weights fit,
@@ -84,6 +99,9 @@ type Model struct {
 	Pooling       string         `json:"pooling"`        // how positions become one vector: "mean" or "class"
 	KeyNames      string         `json:"key_names"`      // whose parameter names are used: "timm" or "torchvision"
 	Weights       string         `json:"weights"`        // file name beside model.json
+	Format        string         `json:"format"`         // of that file, see Formats
+	Load          []string       `json:"load,omitempty"` // Python that builds the network and loads the weights strictly
+	Graph         *Graph         `json:"graph,omitempty"`
 	Input         Preprocessing  `json:"input"`
 	Extra         map[string]any `json:"extra,omitempty"`
 }
@@ -92,7 +110,8 @@ type Model struct {
 type Preprocessing struct {
 	Colour        string     `json:"colour"`        // "RGB"
 	Range         [2]float64 `json:"range"`         // of a pixel before normalisation, [0, 1]
-	Resize        string     `json:"resize"`        // which side becomes InputSide
+	Resize        string     `json:"resize"`        // which side becomes Size
+	Size          int        `json:"size"`          // pixels
 	Interpolation string     `json:"interpolation"` // filter of the resize
 	Crop          string     `json:"crop"`          // what is cut out then
 	Mean          [3]float64 `json:"mean"`          // subtracted, per channel
@@ -102,24 +121,25 @@ type Preprocessing struct {
 // ModelVersion is the format version that WriteModel writes.
 const ModelVersion = 1
 
-// StandardPreprocessing is the one preprocessing of evaluation, extraction and export, with the run's normalisation.
-func StandardPreprocessing(mean, std [3]float64) Preprocessing {
+// StandardPreprocessing is the one preprocessing of evaluation, extraction and export, to pictures of
+// size pixels with the run's normalisation.
+func StandardPreprocessing(size int, mean, std [3]float64) Preprocessing {
 	return Preprocessing{
 		Colour: "RGB", Range: [2]float64{0, 1},
-		Resize: "short side", Interpolation: "bicubic, antialiased", Crop: "centre square",
+		Resize: "short side", Size: size, Interpolation: "bicubic, antialiased", Crop: "centre square",
 		Mean: mean, Std: std,
 	}
 }
 
 // WriteModel writes model as indented JSON; FormatVersion is filled in. overwrite is as in WriteTensors.
 func WriteModel(path string, model Model, overwrite bool) error {
+	return atomicfile.Write(path, overwrite, func(w io.Writer) error { return encodeModel(w, model) })
+}
+
+func encodeModel(w io.Writer, model Model) error {
 	model.FormatVersion = ModelVersion
-	text, err := json.MarshalIndent(model, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return atomicfile.Write(path, overwrite, func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
-		return err
-	})
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(model)
 }

@@ -172,7 +172,7 @@ func TestModelFile(t *testing.T) {
 	model := Model{
 		Name: "vit_tiny", Family: "vit", Parameters: map[string]any{"patch": 4, "heads": 3},
 		InputSide: 32, Dim: 192, Depth: 12, Stride: 4, Pooling: "mean", KeyNames: "timm", Weights: "backbone.safetensors",
-		Input: StandardPreprocessing([3]float64{0.485, 0.456, 0.406}, [3]float64{0.229, 0.224, 0.225}),
+		Input: StandardPreprocessing(32, [3]float64{0.485, 0.456, 0.406}, [3]float64{0.229, 0.224, 0.225}),
 	}
 	if err := WriteModel(path, model, false); err != nil {
 		t.Fatal(err)

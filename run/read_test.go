@@ -90,6 +90,9 @@ func TestReadingARun(t *testing.T) {
 	opened.Config.Data.MaxBadRatio = 0.5
 	t.Run("extract", func(t *testing.T) { testExtract(t, opened, few(t, filepath.Join(samples, "train"), 7)) })
 	t.Run("export", func(t *testing.T) { testExport(t, opened) })
+	t.Run("export mistakes", func(t *testing.T) { testExportMistakes(t, opened) })
+	t.Run("import", func(t *testing.T) { testImport(t, opened) })
+	t.Run("import mistakes", func(t *testing.T) { testImportMistakes(t, opened) })
 	t.Run("evaluate", func(t *testing.T) { testEvaluate(t, opened) })
 	t.Run("best layer", func(t *testing.T) { testBestLayer(t, opened) })
 	t.Run("all probes", func(t *testing.T) { testAllProbes(t, opened) })
@@ -165,24 +168,6 @@ func testOverwrite(t *testing.T, opened *Run, data, out string) {
 	}
 	if exists(out + ".unreadable.txt") {
 		t.Error("the list of unreadable pictures outlives them")
-	}
-}
-
-// testExport: the file equals the one that training left, byte for byte.
-func testExport(t *testing.T, opened *Run) {
-	out := filepath.Join(t.TempDir(), "weights.safetensors")
-	if err := opened.Export(out, false); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(read(t, out), weights(t, string(opened.Directory))) {
-		t.Error("the exported file differs from exported/backbone.safetensors")
-	}
-	var usage *train.UsageError
-	if err := opened.Export(out, false); !errors.As(err, &usage) {
-		t.Errorf("an existing file gives %v", err)
-	}
-	if err := opened.Export(out, true); err != nil {
-		t.Error(err)
 	}
 }
 

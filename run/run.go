@@ -74,14 +74,19 @@ func (r *Run) loadConfig() error {
 	return nil
 }
 
-func (r *Run) loadModel(state checkpoints.State) error {
-	backbone, err := r.Config.NewBackbone()
-	if err != nil {
-		return err
-	}
+func (r *Run) loadModel(state checkpoints.State) (err error) {
 	store := nn.NewStore(r.Config.Train.Seed)
-	if r.Model, err = eval.NewModel(backbone, store, r.engine, r.Config.Data.Normalization(), batch); err != nil {
+	if r.Model, err = newModel(r.Config, store, r.engine); err != nil {
 		return err
 	}
 	return train.LoadWeights(store, state)
+}
+
+// newModel is the configured backbone over a store, with random weights.
+func newModel(c *configs.Config, store *nn.Store, engine *kernel.Engine) (*eval.Model, error) {
+	backbone, err := c.NewBackbone()
+	if err != nil {
+		return nil, err
+	}
+	return eval.NewModel(backbone, store, engine, c.Data.Normalization(), batch)
 }

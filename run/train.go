@@ -25,6 +25,9 @@ type TrainOptions struct {
 func Train(ctx context.Context, resolved *configs.Resolved, options TrainOptions) error {
 	directory := train.Directory(options.Directory)
 	if options.Start == train.StartResume && directory.HoldsRun() {
+		if err := directory.Check(options.Start); err != nil {
+			return err
+		}
 		if err := checkSame(directory, resolved); err != nil {
 			return err
 		}
@@ -50,7 +53,7 @@ func newJob(resolved *configs.Resolved) (train.Job, error) {
 		return train.Job{}, err
 	}
 	job := train.Job{
-		Resolved: text, Kernels: Kernels(), Backbone: backbone, TaskNames: c.ActiveTasks(),
+		Resolved: text, Kernels: Kernels(), Backbone: backbone, Weights: c.Backbone.Weights, TaskNames: c.ActiveTasks(),
 		Data: c.Data, Losses: c.Losses, Optimizer: c.Optimizer, Train: c.Train, Checkpoints: c.Checkpoints,
 		Eval: c.Eval, Export: c.Export, Metrics: c.Metrics, Logging: c.Logging,
 	}

@@ -79,6 +79,9 @@ func (d Directory) Checkpoints() string { return d.file("checkpoints") }
 // Exported is the folder of exported weights.
 func (d Directory) Exported() string { return d.file("exported") }
 
+// weights is the backbone among the exported files.
+func (d Directory) weights() string { return d.file("exported", "backbone.safetensors") }
+
 // Features is the folder where extracted features go unless told otherwise.
 func (d Directory) Features() string { return d.file("features") }
 
@@ -104,10 +107,18 @@ func (d Directory) Check(start Start) error {
 		return Usage(fmt.Errorf("%s already holds a run: add --resume to go on with it, --overwrite to begin again, or name another --out", d))
 	case start == StartResume && !d.HoldsRun():
 		return Usage(fmt.Errorf("%s holds no run to resume (config.resolved.yaml is missing); leave out --resume to begin one", d))
+	case start == StartResume && d.imported():
+		return Usage(fmt.Errorf("%s holds imported weights, which were not trained here: there is nothing to resume; begin a new run from them by --set backbone.weights=%s", d, d.weights()))
 	case start != StartResume && !d.HoldsRun() && slices.ContainsFunc(entries, d.foreign):
 		return Usage(fmt.Errorf("%s is not empty and holds no run: name a new or empty directory as --out", d))
 	}
 	return nil
+}
+
+// imported reports whether the run was made by WriteImport.
+func (d Directory) imported() bool {
+	record, err := d.ReadRecord()
+	return err == nil && record.State == StateImported
 }
 
 // foreign reports whether an entry of a directory without a run is anything but what is left when a process is killed
@@ -197,12 +208,13 @@ const (
 	StateInterrupted = "interrupted"
 	StateFailed      = "failed"
 	StateFinished    = "finished"
+	StateImported    = "imported" // never trained here
 )
 
 // Record is the content of run.json.
 type Record struct {
 	Run        string  `json:"run"`   // id, the same for all processes that worked on the run
-	State      string  `json:"state"` // running, interrupted, failed or finished
+	State      string  `json:"state"` // running, interrupted, failed, finished or imported
 	Version    string  `json:"version"`
 	Go         string  `json:"go"`
 	CPU        string  `json:"cpu"`

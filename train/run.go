@@ -35,6 +35,7 @@ type Job struct {
 	Columns   func() int // of that terminal, asked anew for every line; nil or 0 = 80
 
 	Backbone    backbone.Backbone
+	Weights     string           // file that a fresh run takes the backbone's weights from; "" draws them at random
 	TaskNames   []string         // tasks to train, in the order in which their losses are added
 	Tasks       []pretext.Params // one a name
 	Data        data.Config

@@ -12,6 +12,7 @@ import (
 	"pretrain/checkpoints"
 	"pretrain/data"
 	"pretrain/eval"
+	"pretrain/export"
 	"pretrain/internal/kernel"
 	"pretrain/losses"
 	"pretrain/metrics"
@@ -286,6 +287,9 @@ const evaluationBatch = 64
 
 func (s *session) openModel(ctx context.Context) (err error) {
 	s.model, err = eval.NewModel(s.job.Backbone, s.trainer.store, s.engine, s.job.Data.Normalization(), evaluationBatch)
+	if err == nil {
+		err = s.loadWeights()
+	}
 	if err != nil {
 		return err
 	}
@@ -302,6 +306,24 @@ func (s *session) measurePeak() float64 {
 		return s.engine.PeakBFloat16FLOPs(peakTime)
 	}
 	return s.engine.PeakFLOPs(peakTime)
+}
+
+// loadWeights begins a fresh run from the weights that the job names; a resumed run has weights of its own.
+func (s *session) loadWeights() error {
+	if s.job.Weights == "" || s.saved >= 0 {
+		return nil
+	}
+	tensors, _, err := export.ReadWeights(s.job.Weights)
+	if err != nil {
+		return Usage(fmt.Errorf("backbone.weights: %w", err))
+	}
+	loaded, err := s.model.LoadWeights(tensors)
+	if err != nil {
+		return Usage(fmt.Errorf("backbone.weights: %s: %w", s.job.Weights, err))
+	}
+	s.log.Info("weights to begin with", zap.String("file", s.job.Weights), zap.Int("tensors", len(tensors)-len(loaded.Ignored)),
+		zap.Strings("left_out", loaded.Ignored), zap.Strings("resized", loaded.Resized))
+	return nil
 }
 
 // openMetrics listens before the run starts, so that an address that the user named and that is taken is found now.

@@ -22,6 +22,7 @@ const (
 const (
 	metaKernels  = "kernels"  // family that computed the run so far
 	metaConfig   = "config"   // resolved configuration, as YAML
+	metaImported = "imported" // name of the file that the weights came from; only there if they did
 	metaPictures = "pictures" // which pictures it was trained on; see session.pictureSet
 )
 
@@ -32,15 +33,23 @@ func PictureSet(info checkpoints.Info) string { return info.Meta[metaPictures] }
 // tensors lists views of everything that training changes, by name. Saving reads them and restoring writes them, so
 // the two cannot disagree.
 func (t *Trainer) tensors() []checkpoints.Tensor {
-	var all []checkpoints.Tensor
+	all := weightTensors(t.store)
 	for _, p := range t.store.Parameters() {
-		all = append(all, checkpoints.Tensor{Name: prefixParameter + p.Name, Shape: p.Shape, Data: p.Value})
 		for i, moments := range t.optimizer.moments {
 			name := fmt.Sprintf("%s%d.%s", prefixMoment, i+1, p.Name)
 			all = append(all, checkpoints.Tensor{Name: name, Shape: p.Shape, Data: moments[p.Offset : p.Offset+len(p.Value)]})
 		}
 	}
-	for _, b := range t.store.Buffers() {
+	return all
+}
+
+// weightTensors lists views of the weights and statistics of a store.
+func weightTensors(store *nn.Store) []checkpoints.Tensor {
+	var all []checkpoints.Tensor
+	for _, p := range store.Parameters() {
+		all = append(all, checkpoints.Tensor{Name: prefixParameter + p.Name, Shape: p.Shape, Data: p.Value})
+	}
+	for _, b := range store.Buffers() {
 		all = append(all, checkpoints.Tensor{Name: prefixBuffer + b.Name, Shape: b.Shape, Data: b.Value})
 	}
 	return all
@@ -123,13 +132,8 @@ func TaskState(state *checkpoints.State, task string) map[string][]float32 {
 // LoadWeights copies a checkpoint's weights and statistics into a store, those that the store declares: of the backbone
 // alone to read features, of the heads too to see what they answer. The optimizer's state is left aside.
 func LoadWeights(store *nn.Store, state checkpoints.State) error {
-	for _, p := range store.Parameters() {
-		if err := copyTensor(state, checkpoints.Tensor{Name: prefixParameter + p.Name, Shape: p.Shape, Data: p.Value}); err != nil {
-			return err
-		}
-	}
-	for _, b := range store.Buffers() {
-		if err := copyTensor(state, checkpoints.Tensor{Name: prefixBuffer + b.Name, Shape: b.Shape, Data: b.Value}); err != nil {
+	for _, into := range weightTensors(store) {
+		if err := copyTensor(state, into); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/nlpodyssey/safetensors"
 )
@@ -27,6 +28,7 @@ type Reader struct {
 	source  io.Reader
 	entries []named
 	buffer  []byte
+	checked bool // every value must be finite in float32
 }
 
 type named struct {
@@ -34,8 +36,22 @@ type named struct {
 	safetensors.TensorInfo
 }
 
-// NewReader reads and checks the header of a file of size bytes.
+// NewReader reads and checks the header of a file of size bytes, all of whose tensors must be float32.
 func NewReader(source io.Reader, size int64) (*Reader, error) {
+	return newReader(source, size, safetensors.F32)
+}
+
+// NewConverter is NewReader for files of others: tensors of type F64, F32, F16, BF16 and I64 are read as float32,
+// rounded to nearest even. Values that float32 cannot hold, infinities and NaN among them, are errors of Next.
+func NewConverter(source io.Reader, size int64) (*Reader, error) {
+	r, err := newReader(source, size, safetensors.F32, safetensors.F16, safetensors.BF16, safetensors.F64, safetensors.I64)
+	if err == nil {
+		r.checked = true
+	}
+	return r, err
+}
+
+func newReader(source io.Reader, size int64, types ...safetensors.DType) (*Reader, error) {
 	header, err := readHeader(source, size)
 	if err != nil {
 		return nil, err
@@ -52,7 +68,7 @@ func NewReader(source io.Reader, size int64) (*Reader, error) {
 		return cmp.Or(cmp.Compare(a.DataOffsets[0], b.DataOffsets[0]),
 			cmp.Compare(a.DataOffsets[1], b.DataOffsets[1]), cmp.Compare(a.name, b.name))
 	})
-	if err := checkEntries(r.entries, uint64(size)-uint64(len(header))); err != nil {
+	if err := checkEntries(r.entries, uint64(size)-uint64(len(header)), types); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -78,17 +94,17 @@ func readHeader(source io.Reader, size int64) ([]byte, error) {
 }
 
 // checkEntries makes sure that the tensors, sorted by offset, fill the available bytes without gap or overlap.
-func checkEntries(entries []named, available uint64) error {
+func checkEntries(entries []named, available uint64, types []safetensors.DType) error {
 	end := uint64(0)
 	for _, e := range entries {
-		if e.DType != safetensors.F32 {
-			return fmt.Errorf("tensor %q has type %s: expected F32", e.name, e.DType)
+		if !slices.Contains(types, e.DType) {
+			return fmt.Errorf("tensor %q has type %s: expected %s", e.name, e.DType, oneOf(types))
 		}
 		from, to := e.DataOffsets[0], e.DataOffsets[1]
 		if from != end || to < from {
 			return fmt.Errorf("tensor %q has bytes %d to %d: expected to start at %d", e.name, from, to, end)
 		}
-		if !fits(e.Shape, to-from) {
+		if !fits(e.Shape, to-from, e.DType.Size()) {
 			return fmt.Errorf("tensor %q has shape %v, but %d bytes", e.name, e.Shape, to-from)
 		}
 		end = to
@@ -99,8 +115,17 @@ func checkEntries(entries []named, available uint64) error {
 	return nil
 }
 
-// fits says whether float32 values of this shape take exactly bytes bytes.
-func fits(shape []uint64, bytes uint64) bool {
+// oneOf lists types for an error.
+func oneOf(types []safetensors.DType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// fits says whether values of this shape, of width bytes each, take exactly bytes bytes.
+func fits(shape []uint64, bytes, width uint64) bool {
 	if slices.Contains(shape, 0) {
 		return bytes == 0
 	}
@@ -110,7 +135,7 @@ func fits(shape []uint64, bytes uint64) bool {
 		}
 		bytes /= size
 	}
-	return bytes == 4
+	return bytes == width
 }
 
 // Len is the number of tensors that Next has not yet given.
@@ -130,8 +155,8 @@ func (r *Reader) Next() (Tensor, error) {
 		}
 		t.Shape[i] = int(size)
 	}
-	t.Data = make([]float32, (e.DataOffsets[1]-e.DataOffsets[0])/4)
-	if err := r.readValues(t.Data); err != nil {
+	t.Data = make([]float32, (e.DataOffsets[1]-e.DataOffsets[0])/e.DType.Size())
+	if err := r.readValues(t.Data, e.DType); err != nil {
 		return Tensor{}, fmt.Errorf("tensor %q: %w", e.name, noEOF(err))
 	}
 	return t, nil
@@ -150,20 +175,30 @@ func (r *Reader) All() ([]Tensor, error) {
 	return tensors, nil
 }
 
-func (r *Reader) readValues(data []float32) error {
+func (r *Reader) readValues(data []float32, dtype safetensors.DType) error {
+	width := int(dtype.Size())
 	if r.buffer == nil {
-		r.buffer = make([]byte, 4*chunk)
+		r.buffer = make([]byte, 8*chunk)
 	}
 	for part := range slices.Chunk(data, chunk) {
-		bytes := r.buffer[:4*len(part)]
+		bytes := r.buffer[:width*len(part)]
 		if _, err := io.ReadFull(r.source, bytes); err != nil {
 			return err
 		}
-		for i := range part {
-			part[i] = math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:]))
+		if err := r.convert(part, bytes, dtype); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// convert decodes values of the type.
+func (r *Reader) convert(data []float32, bytes []byte, dtype safetensors.DType) error {
+	Decode(data, bytes, dtype.String(), binary.LittleEndian)
+	if !r.checked {
+		return nil
+	}
+	return CheckFinite(data)
 }
 
 // noEOF keeps a file that is too short from looking like a clean end.

@@ -31,6 +31,12 @@ type Tensor struct {
 	Data  []float32 // product of Shape values
 }
 
+// Counter is a named whole number, stored as an I64 of shape []: PyTorch keeps some beside the weights.
+type Counter struct {
+	Name  string
+	Value int64
+}
+
 // entry is one tensor's line of the header, in the container's own key names.
 type entry struct {
 	DType   string   `json:"dtype"`
@@ -38,26 +44,38 @@ type entry struct {
 	Offsets [2]int64 `json:"data_offsets"`
 }
 
-// Write writes tensors, sorted by name, and metadata: the bytes depend on nothing else, not on the order given.
-func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
-	header, err := Header(tensors, metadata)
+// Write writes tensors and counters, each sorted by name, and metadata: the bytes depend on nothing else, not on the
+// order given.
+func Write(w io.Writer, tensors []Tensor, metadata map[string]string, counters ...Counter) error {
+	header, err := Header(tensors, metadata, counters...)
 	if err != nil {
 		return err
 	}
 	if _, err := w.Write(header); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	return WriteData(w, tensors)
+	return WriteData(w, tensors, counters...)
 }
 
 // Header is the file's part before the tensors' bytes: length and JSON, padded so that the data are 8-byte aligned.
-// It refuses names that are empty, reserved, doubled or not UTF-8, and data that do not fit their shape.
-func Header(tensors []Tensor, metadata map[string]string) ([]byte, error) {
-	fields := make(map[string]any, len(tensors)+1)
+// Counters come first, so that they stay aligned. It refuses names that are empty, reserved, doubled or not UTF-8, and
+// data that do not fit their shape.
+func Header(tensors []Tensor, metadata map[string]string, counters ...Counter) ([]byte, error) {
+	fields := make(map[string]any, len(tensors)+len(counters)+1)
 	if len(metadata) > 0 {
 		fields[metadataKey] = metadata
 	}
 	offset := int64(0)
+	for _, c := range sortedCounters(counters) {
+		if err := check(Tensor{Name: c.Name, Data: make([]float32, 1)}); err != nil {
+			return nil, err
+		}
+		if _, doubled := fields[c.Name]; doubled {
+			return nil, fmt.Errorf("counter %q is given twice: names must differ", c.Name)
+		}
+		fields[c.Name] = entry{DType: "I64", Shape: []int{}, Offsets: [2]int64{offset, offset + 8}}
+		offset += 8
+	}
 	for _, t := range sorted(tensors) {
 		if err := check(t); err != nil {
 			return nil, err
@@ -83,14 +101,19 @@ func check(t Tensor) error {
 		}
 		shape[i] = uint64(size)
 	}
-	if !fits(shape, 4*uint64(len(t.Data))) {
+	if !fits(shape, 4*uint64(len(t.Data)), 4) {
 		return fmt.Errorf("tensor %q has %d values, which do not fill its shape %v", t.Name, len(t.Data), t.Shape)
 	}
 	return nil
 }
 
 // WriteData writes the part after the header.
-func WriteData(w io.Writer, tensors []Tensor) error {
+func WriteData(w io.Writer, tensors []Tensor, counters ...Counter) error {
+	for _, c := range sortedCounters(counters) {
+		if err := binary.Write(w, binary.LittleEndian, c.Value); err != nil {
+			return fmt.Errorf("counter %q: %w", c.Name, err)
+		}
+	}
 	buffer := make([]byte, 4*chunk)
 	for _, t := range sorted(tensors) {
 		if err := writeValues(w, t.Data, buffer); err != nil {
@@ -124,4 +147,8 @@ func writeValues(w io.Writer, data []float32, buffer []byte) error {
 
 func sorted(tensors []Tensor) []Tensor {
 	return slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func sortedCounters(counters []Counter) []Counter {
+	return slices.SortedFunc(slices.Values(counters), func(a, b Counter) int { return strings.Compare(a.Name, b.Name) })
 }
