@@ -300,7 +300,6 @@ func testMistakes(t *testing.T, opened *Run) {
 			evaluate(EvaluateOptions{Train: train1, Test: test1, Anomalies: samples + "x", Probes: []string{"outlier"}}), "--anomalies",
 		},
 		"extract: layer":     {extract(ExtractOptions{Data: train1, Out: out, Layer: "3"}), "layers 1 to 2"},
-		"extract: best":      {extract(ExtractOptions{Data: train1, Out: out, Layer: "best"}), "no best layer yet"},
 		"extract: pool":      {extract(ExtractOptions{Data: train1, Out: out, Pool: "max"}), "mean, cls, map"},
 		"extract: precision": {extract(ExtractOptions{Data: train1, Out: out, Precision: "fp8"}), "fp32, bf16, auto"},
 		"extract: shard":     {extract(ExtractOptions{Data: train1, Out: out, Shard: "4/4"}), "0/4 to 3/4"},
