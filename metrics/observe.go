@@ -72,6 +72,7 @@ type Phases struct {
 // Step is what one training step says to Prometheus.
 type Step struct {
 	Seconds          float64 // wall-clock time, waiting for data included
+	UnixSeconds      float64 // when it was complete
 	Phases           Phases  // its parts
 	DataQueue        int     // batches that were ready at the end of the step
 	Pictures         int
@@ -91,6 +92,7 @@ type Step struct {
 // stop a training.
 func (s *Series) ObserveStep(step Step) {
 	s.stepDuration.Observe(max(step.Seconds, 0))
+	s.stepTimestamp.Set(step.UnixSeconds)
 	s.observePhases(step.Phases)
 	s.dataQueue.Set(float64(step.DataQueue))
 	s.images.Add(float64(max(step.Pictures, 0)))

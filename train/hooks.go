@@ -28,7 +28,7 @@ func (s *session) prometheusHook() Hook {
 	var cache data.CacheStats
 	return hookFunc(func(_ context.Context, report StepReport) error {
 		s.series.ObserveStep(metrics.Step{
-			Seconds: report.Duration.Seconds(), Phases: report.phases(1), DataQueue: s.trainer.loader.Stats().Ready,
+			Seconds: report.Duration.Seconds(), UnixSeconds: unixNow(), Phases: report.phases(1), DataQueue: s.trainer.loader.Stats().Ready,
 			Pictures: report.Pictures, Views: report.Views,
 			Operations: s.operations(1), PeakShare: s.peakShare(1, report.Forward+report.Backward),
 			LearningRate: report.LearningRate, GradientNorm: report.GradientNorm, Loss: report.Loss,
@@ -239,10 +239,13 @@ func (s *session) save(ctx context.Context, log *metrics.Log) error {
 		return err
 	}
 	s.saved = s.trainer.position.Step
-	s.series.ObserveCheckpoint(time.Since(started).Seconds(), size, float64(time.Now().UnixNano())/1e9)
+	s.series.ObserveCheckpoint(time.Since(started).Seconds(), size, unixNow())
 	s.log.Debug("checkpoint", zap.String("path", path), zap.Int64("bytes", size))
 	return s.record(stateRunning, nil)
 }
+
+// unixNow is the present in Unix seconds.
+func unixNow() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 
 // calibrate recomputes the normalisation statistics once a step.
 func (s *session) calibrate(ctx context.Context) error {
