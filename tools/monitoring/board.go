@@ -159,7 +159,8 @@ func (p panel) listing() cog.Builder[dashboard.Panel] {
 	builder := table.NewPanelBuilder().Title(p.title).Description(p.about).Datasource(source).Span(p.width).Height(8)
 	for i, q := range p.queries {
 		letter := string(rune('A' + i))
-		builder.WithTarget(prometheus.NewDataqueryBuilder().RefId(letter).Expr(q.promQL()).Format(prometheus.PromQueryFormatTable).Instant())
+		builder.WithTarget(prometheus.NewDataqueryBuilder().RefId(letter).Expr(q.promQL()).
+			Format(prometheus.PromQueryFormatTable).Instant())
 		names["Value #"+letter] = q.legend
 		if q.legend == "" {
 			hidden["Value #"+letter] = true

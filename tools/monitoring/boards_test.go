@@ -56,11 +56,11 @@ func TestPrometheusRuleOfBadFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := prometheusRule([]string{path}); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := prometheusRule(path); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v does not name the file", name, err)
 		}
 	}
-	if _, err := prometheusRule([]string{"missing.yml"}); !os.IsNotExist(err) {
+	if _, err := prometheusRule("missing.yml"); !os.IsNotExist(err) {
 		t.Errorf("error %v for a missing file", err)
 	}
 	var node yaml.Node

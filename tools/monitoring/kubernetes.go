@@ -25,7 +25,7 @@ type ruleFile struct {
 }
 
 // prometheusRule puts the groups of plain rule files into one object for Kubernetes.
-func prometheusRule(paths []string) ([]byte, error) {
+func prometheusRule(paths ...string) ([]byte, error) {
 	var all ruleFile
 	for _, path := range paths {
 		content, err := os.ReadFile(path)

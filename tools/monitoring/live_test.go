@@ -64,7 +64,8 @@ func startTraining(t *testing.T) (address string) {
 		{Path: "data.path", Value: pictures}, {Path: "eval.train", Value: labelled}, {Path: "eval.test", Value: labelled},
 	}
 	for key, value := range map[string]string{
-		"data.max_bad_ratio": "0.5", "data.workers": "1", "backbone.vit.depth": "1", "backbone.vit.width": "24", "backbone.vit.heads": "3",
+		"data.max_bad_ratio": "0.5", "data.workers": "1",
+		"backbone.vit.depth": "1", "backbone.vit.width": "24", "backbone.vit.heads": "3",
 		"train.batch_size": "8", "train.epochs": "100000", "train.calibration_pictures": "8", "eval.every_epochs": "5",
 		"metrics.address": address, "metrics.inspect_every_steps": "5",
 	} {
@@ -144,7 +145,9 @@ func startPrometheus(t *testing.T, program, target string) prometheusServer {
 		t.Fatal(err)
 	}
 	config := string(content)
-	for _, change := range [][2]string{{"127.0.0.1:9464", target}, {"_interval: 15s", "_interval: 1s"}, {"- rules/", "- " + rules + "/"}} {
+	for _, change := range [][2]string{
+		{"127.0.0.1:9464", target}, {"_interval: 15s", "_interval: 1s"}, {"- rules/", "- " + rules + "/"},
+	} {
 		if !strings.Contains(config, change[0]) {
 			t.Fatalf("prometheus.yml does not contain %q", change[0])
 		}

@@ -40,7 +40,8 @@ func generate(deploy string) (files map[string][]byte, err error) {
 			return nil, fmt.Errorf("dashboard %s: %w", b.title, err)
 		}
 	}
-	rules := []string{filepath.Join(deploy, "prometheus", "rules", "recording.yml"), filepath.Join(deploy, "prometheus", "rules", "alerts.yml")}
-	files[filepath.Join(deploy, "kubernetes", "prometheusrule.yaml")], err = prometheusRule(rules)
+	rules := filepath.Join(deploy, "prometheus", "rules")
+	files[filepath.Join(deploy, "kubernetes", "prometheusrule.yaml")], err = prometheusRule(
+		filepath.Join(rules, "recording.yml"), filepath.Join(rules, "alerts.yml"))
 	return files, err
 }
