@@ -152,20 +152,25 @@ var unitOf = map[string]string{
 	"waits for data": units.PercentUnit, "checkpoint age": units.Seconds, "memory": units.BytesIEC,
 }
 
-// listing joins the queries by instance. Grafana names the column of a query by its letter.
+// listing merges the queries into one line a run: Grafana merges lines that agree in all columns that they share, so names
+// of series are aggregated away, and so are labels of all but the query without a legend. It names the column of a
+// query by its letter.
 func (p panel) listing() cog.Builder[dashboard.Panel] {
 	names := map[string]string{}
-	hidden := map[string]bool{"Time": true, "__name__": true}
+	hidden := map[string]bool{"Time": true, "Value": true} // the latter is that of a single query
 	builder := table.NewPanelBuilder().Title(p.title).Description(p.about).Datasource(source).Span(p.width).Height(8)
 	for i, q := range p.queries {
-		letter := string(rune('A' + i))
-		builder.WithTarget(prometheus.NewDataqueryBuilder().RefId(letter).Expr(q.promQL()).
+		letter, labels := string(rune('A'+i)), "by (job, instance)"
+		if q.legend == "" {
+			labels = "without ()"
+		}
+		builder.WithTarget(prometheus.NewDataqueryBuilder().RefId(letter).Expr("max " + labels + " (" + q.promQL() + ")").
 			Format(prometheus.PromQueryFormatTable).Instant())
-		names["Value #"+letter] = q.legend
 		if q.legend == "" {
 			hidden["Value #"+letter] = true
 			continue
 		}
+		names["Value #"+letter] = q.legend
 		builder.OverrideByName(q.legend, []dashboard.DynamicConfigValue{{Id: "unit", Value: unitOf[q.legend]}})
 	}
 	return builder.
