@@ -58,6 +58,7 @@ var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr(
 
 // json is the dashboard as Grafana imports it.
 func (b board) json() ([]byte, error) {
+	//lint:ignore SA1019 what it gives way to, the second schema, is read by Grafana 12 and later only
 	builder := dashboard.NewDashboardBuilder(b.title).Uid(b.uid).Description(b.about).Tags([]string{"pretrain"}).
 		Refresh("15s").Time("now-3h", "now").Timezone(common.TimeZoneBrowser).Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Link(dashboard.NewDashboardLinkBuilder("pretrain").Type(dashboard.DashboardLinkTypeDashboards).
