@@ -16,7 +16,7 @@ test: ## all tests that need nothing beyond Go; says which outside programs were
 	go test ./...
 	cd tools && go test ./...
 	@go test -run TestEveryFamilyIsNamed -v ./internal/kernel | grep -o "not tested: kernels.*" || true
-	@command -v promtool >/dev/null || echo "not tested: the metrics against promtool (Debian package prometheus)"
+	@command -v promtool >/dev/null || echo "not tested: metrics, rules and dashboards against Prometheus (Debian package prometheus)"
 	@command -v prometheus-pushgateway >/dev/null || echo "not tested: pushing to a real Pushgateway (Debian package prometheus-pushgateway)"
 	@/usr/bin/python3 -c 'import numpy' 2>/dev/null || echo "not tested: the features against NumPy (Debian package python3-numpy)"
 	@/usr/bin/python3 -c 'import onnx, torchvision' 2>/dev/null || echo "not tested: exported networks against ONNX and PyTorch (Debian packages python3-onnx, python3-torchvision)"
@@ -55,8 +55,9 @@ scaling: build ## cost against picture size, width, depth, batch and tasks: docs
 	bin/pretrain bench --scaling --seconds 3 --json runs/scaling.json
 	cd tools && go run ./scaling -json ../runs/scaling.json -out ../docs/pictures/scaling.svg
 
-generate: ## assembly kernels from their generator
+generate: ## assembly kernels, dashboards and rules for Kubernetes from their generators
 	go generate ./internal/kernel
+	cd tools && go run ./monitoring ../deploy
 
 PROTOC_GEN_GO := v1.36.12
 

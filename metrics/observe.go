@@ -75,6 +75,7 @@ type Phases struct {
 type Step struct {
 	Number           int64   // of steps done since the start of the run
 	Seconds          float64 // wall-clock time, waiting for data included
+	UnixSeconds      float64 // when it was complete
 	Phases           Phases  // its parts
 	DataQueue        int     // batches that were ready at the end of the step
 	Pictures         int
@@ -94,6 +95,7 @@ type Step struct {
 // stop a training.
 func (s *Series) ObserveStep(step Step) {
 	s.observeDuration(step)
+	s.stepTimestamp.Set(step.UnixSeconds)
 	s.observePhases(step.Phases)
 	s.dataQueue.Set(float64(step.DataQueue))
 	s.images.Add(float64(max(step.Pictures, 0)))

@@ -37,6 +37,7 @@ type Series struct {
 	skippedSteps  prometheus.Counter
 
 	stepDuration  prometheus.Histogram
+	stepTimestamp prometheus.Gauge
 	phase         *prometheus.CounterVec
 	dataWait      prometheus.Counter
 	dataQueue     prometheus.Gauge
@@ -97,6 +98,7 @@ func NewSeries() *Series {
 
 		stepDuration: histogram("step_duration_seconds",
 			"Wall-clock time of a training step, waiting for data included.", stepBuckets),
+		stepTimestamp: gauge("step_timestamp_seconds", "Unix time when the last step was complete; 0 before the first."),
 		phase: counters("step_phase_seconds_total",
 			"Time of training steps by phase: data (waiting for it), forward, backward, optimizer, other (closer looks, measures).", "phase"),
 		dataWait:      counter("data_wait_seconds_total", "Time that training steps waited for data."),
@@ -135,7 +137,7 @@ func (s *Series) register() {
 		s.runInfo, s.runProgress, s.runRemaining, s.runFailed, s.epochProgress,
 		s.loss, s.taskLoss, s.taskWeight, s.taskAccuracy, s.taskChance, s.taskMetric, s.taskGradient, s.taskCosine,
 		s.learningRate, s.gradientNorm, s.parameterNorm, s.updateRatio, s.lossScale, s.skippedSteps,
-		s.stepDuration, s.phase, s.dataWait, s.dataQueue, s.images, s.views, s.badImages, s.cacheRequests, s.cacheBytes,
+		s.stepDuration, s.stepTimestamp, s.phase, s.dataWait, s.dataQueue, s.images, s.views, s.badImages, s.cacheRequests, s.cacheBytes,
 		s.operations, s.peak, s.peakShare, s.arenaBytes,
 		s.checkpointDuration, s.checkpointSize, s.checkpointTimestamp,
 		s.probeAccuracy, s.featureRank, s.featureSpread,

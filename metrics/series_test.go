@@ -22,8 +22,9 @@ func number(x float64) *Number { n := Number(x); return &n }
 // exampleStep has a task with everything and one with the least.
 func exampleStep() Step {
 	return Step{
-		Number: 7, Seconds: 0.2, Phases: Phases{Data: 0.01, Forward: 0.06, Backward: 0.11, Optimizer: 0.015, Other: 0.005}, DataQueue: 3,
-		Pictures: 64, Views: 256, Operations: 1e9, PeakShare: 0.75, RemainingSeconds: 90,
+		Number: 7, Seconds: 0.2, UnixSeconds: 1.6e9, Phases: Phases{Data: 0.01, Forward: 0.06, Backward: 0.11, Optimizer: 0.015, Other: 0.005},
+		DataQueue: 3,
+		Pictures:  64, Views: 256, Operations: 1e9, PeakShare: 0.75, RemainingSeconds: 90,
 		LearningRate: 0.001, GradientNorm: 1.5, Loss: 2.5, RunProgress: 0.25, EpochProgress: 0.5,
 		Tasks: map[string]Task{
 			"rotation":     {Loss: 1.25, Weight: 1, Accuracy: number(0.5)},

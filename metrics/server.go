@@ -30,15 +30,15 @@ type Config struct {
 	Profiles  bool   `mapstructure:"pprof" doc:"serve Go profiles under /debug/pprof/, on a loopback address or to those who know a password of web_config"`
 	Pictures  bool   `mapstructure:"pictures" doc:"show pictures of the data on the live page and in TensorBoard files"`
 
-	InspectEverySteps int `mapstructure:"inspect_every_steps" validate:"gte=0" doc:"steps between two closer looks: gradient norms of the tasks and their cosines on the shared trunk, size of the updates, rank and spread of the features; each costs about as much as one step; 0 = none"`
+	InspectEverySteps int `mapstructure:"inspect_every_steps" validate:"gte=0" doc:"steps between two closer looks: gradient norms of the tasks and their cosines on the shared trunk, size of the updates, rank and spread of the features; each costs about as much as two steps; 0 = none"`
 	LingerSeconds     int `mapstructure:"linger_seconds" validate:"gte=0" doc:"seconds for which a run that has ended, well or badly, is served on, so that its last values are scraped; a signal ends them"`
 
 	Push PushConfig `mapstructure:"push" doc:"series of runs that end before they are scraped"`
 }
 
-// DefaultConfig serves on DefaultAddress, and looks closer at every 200th step, which costs less than a hundredth.
+// DefaultConfig serves on DefaultAddress, and looks closer at every 300th step, which costs less than a hundredth.
 func DefaultConfig() Config {
-	return Config{Enabled: true, Pictures: true, InspectEverySteps: 200, Push: DefaultPushConfig()}
+	return Config{Enabled: true, Pictures: true, InspectEverySteps: 300, Push: DefaultPushConfig()}
 }
 
 // Validate checks the section without opening the address or a file.

@@ -28,7 +28,7 @@ func (s *session) prometheusHook() Hook {
 	var cache data.CacheStats
 	return hookFunc(func(_ context.Context, report StepReport) error {
 		s.series.ObserveStep(metrics.Step{
-			Number: int64(report.Position.Step), Seconds: report.Duration.Seconds(), Phases: report.phases(1),
+			Number: int64(report.Position.Step), Seconds: report.Duration.Seconds(), UnixSeconds: unixNow(), Phases: report.phases(1),
 			DataQueue: s.trainer.loader.Stats().Ready, Pictures: report.Pictures, Views: report.Views,
 			Operations: s.operations(1), PeakShare: s.peakShare(1, report.Forward+report.Backward),
 			LearningRate: report.LearningRate, GradientNorm: report.GradientNorm, Loss: report.Loss,
@@ -40,9 +40,6 @@ func (s *session) prometheusHook() Hook {
 		now := s.cache.Stats()
 		s.series.ObserveCache(metrics.CacheUse{Hits: now.Hits - cache.Hits, Misses: now.Misses - cache.Misses, Bytes: now.Bytes})
 		cache = now
-		if report.Inspection != nil {
-			s.series.ObserveInspection(s.inspection(report))
-		}
 		return nil
 	})
 }
@@ -115,7 +112,6 @@ type interval struct {
 	tasks    []TaskResult
 	pictures int
 	total    StepReport // durations only
-	seen     *metrics.Inspection
 }
 
 func (i *interval) add(report StepReport) {
@@ -150,10 +146,6 @@ func (s *session) logHook(log *metrics.Log) Hook {
 	var sums interval
 	return hookFunc(func(_ context.Context, report StepReport) error {
 		sums.add(report)
-		if report.Inspection != nil {
-			seen := s.inspection(report)
-			sums.seen = &seen
-		}
 		position := report.Position
 		if position.Step%s.job.Logging.EverySteps != 0 && len(s.probes) == 0 && !position.Done() {
 			return nil
@@ -171,7 +163,7 @@ func (s *session) logHook(log *metrics.Log) Hook {
 			PeakShare:     metrics.Number(s.peakShare(sums.steps, total.Forward+total.Backward)),
 			Remaining:     metrics.Number(s.pace.step.Seconds() * float64(position.Steps-position.Step)),
 			Loss:          metrics.Number(loss), Tasks: s.taskMetrics(tasks, report.Weights),
-			Probes: s.takeProbes(), Inspection: sums.seen,
+			Probes: s.takeProbes(), Inspection: s.takeSeen(),
 		}
 		sums = interval{}
 		s.mirror(record)
@@ -240,10 +232,13 @@ func (s *session) save(ctx context.Context, log *metrics.Log) error {
 		return err
 	}
 	s.saved = s.trainer.position.Step
-	s.series.ObserveCheckpoint(time.Since(started).Seconds(), size, float64(time.Now().UnixNano())/1e9)
+	s.series.ObserveCheckpoint(time.Since(started).Seconds(), size, unixNow())
 	s.log.Debug("checkpoint", zap.String("path", path), zap.Int64("bytes", size))
 	return s.record(StateRunning, nil)
 }
+
+// unixNow is the present in Unix seconds.
+func unixNow() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 
 // calibrate recomputes the normalisation statistics once a step.
 func (s *session) calibrate(ctx context.Context) error {
@@ -255,6 +250,13 @@ func (s *session) calibrate(ctx context.Context) error {
 		s.calibrated = s.trainer.position.Step
 	}
 	return err
+}
+
+// takeSeen hands over the last closer look since the last line.
+func (s *session) takeSeen() *metrics.Inspection {
+	seen := s.seen
+	s.seen = nil
+	return seen
 }
 
 // takeProbes hands over what was measured since the last line.

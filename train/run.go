@@ -102,7 +102,7 @@ func (s *session) train(ctx context.Context) error {
 	}
 	defer log.Close()
 	s.progress.begin(s.job.TaskNames, s.trainer.position, s.job.showBar())
-	err = s.trainer.Loop(ctx, s.progressHook(), s.prometheusHook(), s.probeHook(), s.logHook(log), s.boardHook(), s.checkpointHook(log))
+	err = s.trainer.Loop(ctx, s.progressHook(), s.prometheusHook(), s.probeHook(), s.inspectHook(), s.logHook(log), s.boardHook(), s.checkpointHook(log))
 	s.progress.end()
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		return s.interrupt(ctx, log)

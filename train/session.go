@@ -44,13 +44,14 @@ type session struct {
 	closers  []func()
 	locked   bool // this process holds the lock on the directory
 
-	flops      float64         // multiplications and additions of a batch
-	peak       float64         // operations a second that the threads reach on registers alone
-	pace       pace            // of the last steps
-	saved      int             // step of the last checkpoint
-	calibrated int             // step whose weights the normalisation statistics fit
-	score      *float64        // of the online probe at this step, if it was measured
-	probes     []metrics.Probe // measured since the last line of metrics.jsonl
+	flops      float64             // multiplications and additions of a batch
+	peak       float64             // operations a second that the threads reach on registers alone
+	pace       pace                // of the last steps
+	saved      int                 // step of the last checkpoint
+	calibrated int                 // step whose weights the normalisation statistics fit
+	score      *float64            // of the online probe at this step, if it was measured
+	probes     []metrics.Probe     // measured since the last line of metrics.jsonl
+	seen       *metrics.Inspection // since then, the last closer look
 }
 
 // open prepares everything up to the first step.
