@@ -3,38 +3,12 @@ package eval
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"pretrain/data"
 	"pretrain/internal/kernel"
 	"pretrain/internal/random"
 )
-
-// Row is one measurement: how well a simple classifier on frozen features does on the test part.
-type Row struct {
-	Features         string     `json:"features"` // pretrained, random or pixels
-	Layer            int        `json:"layer"`    // from 1; 0 for pixels
-	Probe            string     `json:"probe"`    // knn or linear
-	Accuracy         float64    `json:"accuracy"` // on the test part, 0 to 1
-	BalancedAccuracy float64    `json:"balanced_accuracy"`
-	Interval         [2]float64 `json:"interval"`   // 95 % bootstrap interval of the accuracy
-	Validation       float64    `json:"validation"` // accuracy on the validation part, or on a held-out fifth of the training part; 0 without a choice
-	Chosen           bool       `json:"chosen"`     // best layer of its features and probe by Validation
-	Seconds          float64    `json:"seconds"`    // to fit and predict, without the features
-}
-
-// Report is what an evaluation found, as written by --json.
-type Report struct {
-	Classes []string   `json:"classes"`
-	Train   int        `json:"train_pictures"`
-	Test    int        `json:"test_pictures"`
-	Val     int        `json:"validation_pictures"`
-	Bad     int        `json:"unreadable_pictures"`
-	Grid    int        `json:"grid"` // cells along a side of a layer's map that make its vector; 1 = one mean
-	Rows    []Row      `json:"rows"`
-	Splits  []SplitRow `json:"splits,omitempty"` // over redrawn splits of all parts, if asked for
-}
 
 // A Probe is a simple classifier on frozen features.
 type Probe interface {
@@ -47,7 +21,11 @@ type Evaluation struct {
 	Train, Test, Val data.Dataset
 	Engine           *kernel.Engine
 	Probes           map[string]Probe
-	Layers           []int // of the model; nil = all
+	Scorers          map[string]Scorer
+	Anomalies        data.Dataset // pictures of none of the classes, for outlier scores; may be nil, labels play no role
+	Health           *Views       // of models, if not nil
+	Leaks            *LeakCheck   // of models, if not nil
+	Layers           []int        // of the model; nil = all
 	Seed             uint64
 	// KeepAll leaves out the choice of a layer, and with it a second fit of every probe: rows have no Validation.
 	KeepAll bool
@@ -71,22 +49,44 @@ func (e Evaluation) Model(ctx context.Context, name string, m *Model, report *Re
 			return err
 		}
 	}
-	return e.measure(name, layers, report, func(pictures data.Dataset) (Features, error) { return m.Extract(ctx, pictures) })
+	parts, err := e.measure(name, layers, report, func(pictures data.Dataset) (Features, error) { return m.Extract(ctx, pictures) })
+	if err != nil {
+		return err
+	}
+	if e.Health != nil {
+		found, err := e.health(ctx, name, layers, m, parts[0])
+		if err != nil {
+			return err
+		}
+		report.Health = append(report.Health, found...)
+	}
+	if e.Leaks != nil {
+		layer := layers[len(layers)-1]
+		if best := report.Best(name, len(layers)); best != nil {
+			layer = best.Layer
+		}
+		report.Leaks, err = e.leaks(ctx, layer, parts[0], parts[1])
+	}
+	return err
 }
 
 // Pixels measures the pixel baseline.
 func (e Evaluation) Pixels(ctx context.Context, norm data.Normalization, report *Report) error {
-	return e.measure("pixels", []int{0}, report, func(pictures data.Dataset) (Features, error) { return Pixels(ctx, pictures, norm) })
+	_, err := e.measure("pixels", []int{0}, report, func(pictures data.Dataset) (Features, error) { return Pixels(ctx, pictures, norm) })
+	return err
 }
 
-func (e Evaluation) measure(name string, layers []int, report *Report, extract func(data.Dataset) (Features, error)) error {
+// measure adds what probes and scorers find to the report, and returns the features of train, test and val.
+func (e Evaluation) measure(
+	name string, layers []int, report *Report, extract func(data.Dataset) (Features, error),
+) (parts [3]part, err error) {
 	parts, classes, err := e.parts(report, extract)
 	if err != nil {
-		return err
+		return parts, err
 	}
 	first := len(report.Rows)
 	for _, layer := range layers {
-		for _, probe := range e.probeNames() {
+		for _, probe := range sortedNames(e.Probes) {
 			report.Rows = append(report.Rows, e.row(name, layer, probe, parts, len(classes.Names)))
 		}
 	}
@@ -96,16 +96,7 @@ func (e Evaluation) measure(name string, layers []int, report *Report, extract f
 	if e.Splits > 0 {
 		report.Splits = append(report.Splits, e.splits(name, layers, parts, len(classes.Names))...)
 	}
-	return nil
-}
-
-func (e Evaluation) probeNames() []string {
-	var names []string
-	for name := range e.Probes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return parts, e.scores(name, layers, parts, len(classes.Names), report, extract)
 }
 
 // parts extracts the features of train, test and val, and numbers the labels.

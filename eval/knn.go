@@ -34,22 +34,10 @@ type KNN struct {
 
 // Predict gives the class of every row of test. Labels are classes 0 to classes-1, one a row of train.
 func (k KNN) Predict(engine *kernel.Engine, train Matrix, labels []int, test Matrix, classes int) []int {
-	reference, queries := normalizeRows(train), normalizeRows(test)
 	predicted := make([]int, test.Rows)
-	const block = 256 // queries at a time: bounds the similarity matrix
-	similarities := make([]float32, block*train.Rows)
-	for from := 0; from < test.Rows; from += block {
-		rows := min(block, test.Rows-from)
-		engine.MatMul(kernel.Product{
-			M: rows, N: train.Rows, K: train.Cols,
-			A: kernel.Operand{Data: kernel.F32(queries.Data[from*train.Cols:]), RowStride: train.Cols, ColStride: 1},
-			B: kernel.Operand{Data: kernel.F32(reference.Data), RowStride: 1, ColStride: train.Cols},
-			C: kernel.F32(similarities), CStride: train.Rows,
-		})
-		engine.Parallel(rows, func(_, i int) {
-			predicted[from+i] = k.vote(similarities[i*train.Rows:(i+1)*train.Rows], labels, classes)
-		})
-	}
+	eachProduct(engine, normalizeRows(test), normalizeRows(train), nil, func(query int, similarities []float32) {
+		predicted[query] = k.vote(similarities, labels, classes)
+	})
 	return predicted
 }
 
@@ -94,10 +82,7 @@ func normalizeRows(m Matrix) Matrix {
 	out := Matrix{Rows: m.Rows, Cols: m.Cols, Data: slices.Clone(m.Data)}
 	for i := range out.Rows {
 		row := out.Row(i)
-		var squares float64
-		for _, x := range row {
-			squares += float64(x) * float64(x)
-		}
+		squares := squaredLength(row)
 		if squares == 0 {
 			continue
 		}

@@ -62,11 +62,7 @@ func (l Linear) chooseStrength(engine *kernel.Engine, train Matrix, labels []int
 
 // holdOut splits the rows of each class four to one; a class of one row stays in the fitting part.
 func holdOut(labels []int, classes int, r *rand.Rand) (fit, held []int) {
-	byClass := make([][]int, classes)
-	for i, class := range labels {
-		byClass[class] = append(byClass[class], i)
-	}
-	for _, rows := range byClass {
+	for _, rows := range rowsOfClasses(labels, classes) {
 		r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
 		count := len(rows) / 5
 		if count == 0 && len(rows) > 1 {
@@ -78,6 +74,15 @@ func holdOut(labels []int, classes int, r *rand.Rand) (fit, held []int) {
 	slices.Sort(fit)
 	slices.Sort(held)
 	return fit, held
+}
+
+// rowsOfClasses lists the rows of each class.
+func rowsOfClasses(labels []int, classes int) [][]int {
+	byClass := make([][]int, classes)
+	for i, class := range labels {
+		byClass[class] = append(byClass[class], i)
+	}
+	return byClass
 }
 
 func pick(labels []int, rows []int) []int {
@@ -245,12 +250,7 @@ func (l *logistic) logitsInto(out []float32, rows Matrix, x []float64) []float32
 func argmaxRows(values []float32, cols int) []int {
 	best := make([]int, len(values)/cols)
 	for i := range best {
-		row := values[i*cols : (i+1)*cols]
-		for j, v := range row {
-			if v > row[best[i]] {
-				best[i] = j
-			}
-		}
+		best[i] = argmax(values[i*cols : (i+1)*cols])
 	}
 	return best
 }

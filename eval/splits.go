@@ -26,13 +26,9 @@ type SplitRow struct {
 // the number of the split alone, not on the seed of a run.
 func redraw(labels []int, classes int, train, test, val, number int) Split {
 	r := random.New(0, "evaluation split", uint64(number))
-	byClass := make([][]int, classes)
-	for i, class := range labels {
-		byClass[class] = append(byClass[class], i)
-	}
 	var split Split
 	all := float64(train + test + val)
-	for _, rows := range byClass {
+	for _, rows := range rowsOfClasses(labels, classes) {
 		r.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
 		count := float64(len(rows))
 		tested := int(math.Round(count * float64(test) / all))
@@ -55,7 +51,7 @@ func (e Evaluation) splits(name string, layers []int, parts [3]part, classes int
 		pools[i] = stack(parts[0].layer(layer), parts[1].layer(layer), parts[2].layer(layer))
 	}
 	var rows []SplitRow
-	for _, probe := range e.probeNames() {
+	for _, probe := range sortedNames(e.Probes) {
 		row := SplitRow{Features: name, Probe: probe}
 		for number := range e.Splits {
 			split := redraw(labels, classes, len(parts[0].labels), len(parts[1].labels), len(parts[2].labels), number)

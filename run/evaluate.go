@@ -14,11 +14,14 @@ import (
 // EvaluateOptions name the labelled pictures and what is measured on them.
 type EvaluateOptions struct {
 	Train, Test, Val string   // folders or list files; Val may be empty
-	Probes           []string // knn, linear; nil = both
+	Anomalies        string   // folder or list file of pictures of none of the classes; may be empty
+	Probes           []string // among eval.ProbeNames, or all; nil = eval.DefaultProbes
 	Layers           []int    // nil = all
 	Features         []string // pretrained, random, pixels; nil = all
 	Splits           int      // redrawn splits of all labelled pictures; 0 = none
 	Grid             int      // cells along a side of a layer's map that make its vector; 0 and 1 = one mean
+	Health           bool     // measure RankMe, feature std, alignment and uniformity besides
+	Leaks            bool     // look for pictures of the training part among those of the test part
 }
 
 // Evaluate measures the run's features beside those of the same network with random weights and of the bare pixels, or
@@ -56,7 +59,26 @@ func (r *Run) Evaluate(ctx context.Context, options EvaluateOptions) (eval.Repor
 			return report, err
 		}
 	}
+	report.BestLayer = r.bestLayer(report)
 	return report, nil
+}
+
+// bestLayer is the choice of an evaluation of the trained network among all its layers. A layer that was read as a grid
+// need not be the best one to be read as one mean, as everybody else reads it, and is no choice.
+func (r *Run) bestLayer(report eval.Report) *eval.Best {
+	if report.Grid > 1 {
+		return nil
+	}
+	return report.Best("pretrained", r.Model.Layers())
+}
+
+// KeepBestLayer stores the choice of an evaluation, if it made one, in the run for those who ask for the layer "best".
+func (r *Run) KeepBestLayer(report eval.Report) error {
+	best := report.BestLayer
+	if best == nil {
+		return nil
+	}
+	return r.StoreBestLayer(BestLayer{Layer: best.Layer, Probe: best.Probe, Validation: best.Validation, Grid: report.Grid})
 }
 
 // FeatureNames are the features that Evaluate measures, in their order.
@@ -69,6 +91,7 @@ func (r *Run) measure(ctx context.Context, evaluation eval.Evaluation, name stri
 	}
 	model, err := r.Model, error(nil)
 	if name == "random" {
+		evaluation.Leaks = nil // pictures that are alike for the trained network are so for all
 		if model, err = r.randomModel(ctx, evaluation.Train); err != nil {
 			return err
 		}
@@ -81,25 +104,21 @@ func (r *Run) measure(ctx context.Context, evaluation eval.Evaluation, name stri
 
 // evaluation opens the labelled folders.
 func (r *Run) evaluation(ctx context.Context, options EvaluateOptions) (eval.Evaluation, error) {
-	e := eval.Evaluation{Engine: r.engine, Seed: r.Config.Train.Seed, Layers: options.Layers, Splits: options.Splits, Probes: map[string]eval.Probe{}}
+	e := eval.Evaluation{Engine: r.engine, Seed: r.Config.Train.Seed, Layers: options.Layers, Splits: options.Splits}
 	if options.Splits < 0 || options.Splits > 0 && options.Val == "" {
 		return e, train.Usage(fmt.Errorf("--splits %d: must be at least 0, and needs --val, as every split chooses its layer on a validation part", options.Splits))
 	}
-	known := r.Config.Eval.Probes(r.Config.Train.Seed)
-	for _, name := range options.Probes {
-		if known[name] == nil {
-			return e, train.Usage(fmt.Errorf("--probe %s: must be knn or linear", name))
-		}
-		e.Probes[name] = known[name]
-	}
-	if len(e.Probes) == 0 {
-		e.Probes = known
+	if err := r.choose(&e, options); err != nil {
+		return e, train.Usage(err)
 	}
 	for _, part := range []struct {
 		flag, path string
 		set        *data.Dataset
-	}{{"--train", options.Train, &e.Train}, {"--test", options.Test, &e.Test}, {"--val", options.Val, &e.Val}} {
-		if part.path == "" && part.flag == "--val" {
+	}{
+		{"--train", options.Train, &e.Train}, {"--test", options.Test, &e.Test},
+		{"--val", options.Val, &e.Val}, {"--anomalies", options.Anomalies, &e.Anomalies},
+	} {
+		if part.path == "" && (part.flag == "--val" || part.flag == "--anomalies") {
 			continue
 		}
 		opened, err := eval.Open(ctx, part.path, r.Config.Data)
@@ -109,6 +128,31 @@ func (r *Run) evaluation(ctx context.Context, options EvaluateOptions) (eval.Eva
 		*part.set = opened
 	}
 	return e, nil
+}
+
+// choose puts what is wanted into the evaluation.
+func (r *Run) choose(e *eval.Evaluation, options EvaluateOptions) error {
+	names := options.Probes
+	if len(names) == 0 {
+		names = eval.DefaultProbes()
+	}
+	if err := e.Choose(names, r.Config.Eval, e.Seed); err != nil {
+		return fmt.Errorf("--probe %w", err)
+	}
+	if options.Splits > 0 && len(e.Probes) == 0 {
+		return fmt.Errorf("--splits %d: needs --probe %s", options.Splits, strings.Join(eval.DefaultProbes(), " or "))
+	}
+	if options.Anomalies != "" && e.Scorers["outlier"] == nil {
+		return fmt.Errorf("--anomalies %s: only the probe outlier looks at them; add --probe outlier", options.Anomalies)
+	}
+	if options.Health {
+		e.Health = &eval.Views{Augmentation: r.Config.Data.Augmentation, CacheSide: r.Config.Data.ReducedSide(), Seed: e.Seed}
+	}
+	if options.Leaks {
+		check := eval.DefaultLeakCheck()
+		e.Leaks = &check
+	}
+	return nil
 }
 
 // randomModel is the run's network as it was before the first step, with normalisation statistics of its own.

@@ -9,12 +9,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"pretrain/configs"
+	"pretrain/eval"
 	"pretrain/export"
 	"pretrain/train"
 )
@@ -89,6 +91,8 @@ func TestReadingARun(t *testing.T) {
 	t.Run("extract", func(t *testing.T) { testExtract(t, opened, few(t, filepath.Join(samples, "train"), 7)) })
 	t.Run("export", func(t *testing.T) { testExport(t, opened) })
 	t.Run("evaluate", func(t *testing.T) { testEvaluate(t, opened) })
+	t.Run("best layer", func(t *testing.T) { testBestLayer(t, opened) })
+	t.Run("all probes", func(t *testing.T) { testAllProbes(t, opened) })
 	t.Run("mistakes", func(t *testing.T) { testMistakes(t, opened) })
 	t.Run("resume with another configuration", func(t *testing.T) {
 		resolved := load(t, filepath.Join(samples, "train"), "train.epochs=1", "train.max_steps=2", "optimizer.learning_rate=0.5")
@@ -208,6 +212,79 @@ func testEvaluate(t *testing.T, opened *Run) {
 	}
 }
 
+// testBestLayer: an evaluation of all layers keeps its choice in the run; one of a part of them, of other features or of
+// grids does not.
+func testBestLayer(t *testing.T, opened *Run) {
+	evaluate := func(options EvaluateOptions) eval.Report {
+		t.Helper()
+		options.Train, options.Test = filepath.Join(samples, "train"), filepath.Join(samples, "test")
+		options.Probes = []string{"knn"}
+		report, err := opened.Evaluate(t.Context(), options)
+		if err == nil {
+			err = opened.KeepBestLayer(report)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	for name, options := range map[string]EvaluateOptions{
+		"one layer": {Layers: []int{2}}, "random": {Features: []string{"random"}},
+		"grid": {Grid: 2, Features: []string{"pretrained"}},
+	} {
+		if report := evaluate(options); report.BestLayer != nil {
+			t.Errorf("%s: %+v", name, report.BestLayer)
+		}
+	}
+	if _, err := opened.Layer("best"); err == nil {
+		t.Error("there is a best layer without a choice among all")
+	}
+	report := evaluate(EvaluateOptions{Features: []string{"pretrained"}})
+	kept, err := opened.BestLayer()
+	if want := (BestLayer{Layer: report.BestLayer.Layer, Probe: "knn", Validation: report.BestLayer.Validation, Grid: 1}); err != nil || kept != want {
+		t.Errorf("kept %+v, want %+v (%v)", kept, want, err)
+	}
+	for _, row := range report.Rows {
+		if row.Chosen != (row.Layer == kept.Layer) {
+			t.Errorf("layer %d is kept, and %+v", kept.Layer, row)
+		}
+	}
+	if layer, err := opened.Layer("best"); err != nil || layer != kept.Layer {
+		t.Errorf("layer best is %d (%v)", layer, err)
+	}
+}
+
+// testAllProbes: every measure is there, a second evaluation finds the same ones, and the test part leaks into itself.
+func testAllProbes(t *testing.T, opened *Run) {
+	part := filepath.Join(samples, "test")
+	evaluate := func() eval.Report {
+		report, err := opened.Evaluate(t.Context(), EvaluateOptions{
+			Train: part, Test: part, Anomalies: part, Probes: []string{"all"}, Layers: []int{2}, Features: []string{"pretrained"},
+			Health: true, Leaks: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range report.Rows {
+			report.Rows[i].Seconds = 0
+		}
+		for i := range report.Measures {
+			report.Measures[i].Seconds = 0
+		}
+		return report
+	}
+	report := evaluate()
+	if len(report.Rows) != 2 || len(report.Measures) != 3+3+4+2 || len(report.Health) != 1 || len(report.Outliers) == 0 {
+		t.Errorf("%+v", report)
+	}
+	if report.Leaks.TestPictures != report.Test || report.Anomalies != report.Test {
+		t.Errorf("%d of %d test pictures are training pictures; %d anomalies", report.Leaks.TestPictures, report.Test, report.Anomalies)
+	}
+	if again := evaluate(); !reflect.DeepEqual(again, report) {
+		t.Errorf("%+v became %+v", report, again)
+	}
+}
+
 // testMistakes: each is a usage error that names what is wrong.
 func testMistakes(t *testing.T, opened *Run) {
 	train1, test1 := filepath.Join(samples, "train"), filepath.Join(samples, "test")
@@ -230,6 +307,13 @@ func testMistakes(t *testing.T, opened *Run) {
 		"evaluate: no test":  {evaluate(EvaluateOptions{Train: train1}), "--test"},
 		"evaluate: no train": {evaluate(EvaluateOptions{Test: test1}), "--train"},
 		"evaluate: folder":   {evaluate(EvaluateOptions{Train: train1, Test: test1, Val: samples + "x"}), "--val"},
+		"evaluate: splits of no probe": {
+			evaluate(EvaluateOptions{Train: train1, Test: test1, Val: test1, Splits: 2, Probes: []string{"kmeans"}}), "needs --probe knn or linear",
+		},
+		"evaluate: anomalies for nobody": {evaluate(EvaluateOptions{Train: train1, Test: test1, Anomalies: test1}), "add --probe outlier"},
+		"evaluate: no such anomalies": {
+			evaluate(EvaluateOptions{Train: train1, Test: test1, Anomalies: samples + "x", Probes: []string{"outlier"}}), "--anomalies",
+		},
 		"extract: layer":     {extract(ExtractOptions{Data: train1, Out: out, Layer: 3}), "layers 1 to 2"},
 		"extract: folder":    {extract(ExtractOptions{Data: samples + "x", Out: out}), "does not exist"},
 		"extract: format":    {extract(ExtractOptions{Data: train1, Out: out + ".xls"}), ".xls"},

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -26,9 +25,19 @@ func (p program) evalCommand() *cobra.Command {
 random weights and the bare pixels. The first folder under DIR that a picture is in is its label.
 
 The best layer of each is chosen on --val or, without it, on a fifth of --train that is held out for that; nothing is
-ever chosen on --test.`,
+ever chosen on --test. With a linear or a k-NN probe on all layers the best one is kept in the run: extract it by
+--layer best.
+
+Besides the probes knn and linear, which classify, there are few_shot (the nearest class mean of 1, 5 or 10 labelled
+pictures a class), kmeans (how clusters agree with classes), retrieval (pictures of the same class among the nearest)
+and outlier (how far test pictures, and --anomalies, are from the training part). docs/evaluation.md explains every
+measure.
+
+Test pictures that look like training pictures are reported, since they make every figure look better than it is.`,
 		Example: `  pretrain eval runs/first --train labelled/train --test labelled/test
-  pretrain eval runs/first --train labelled/train --test labelled/test --val labelled/val --probe knn --layers 2,3 --json eval.json`,
+  pretrain eval runs/first --train labelled/train --test labelled/test --val labelled/val --probe knn --layers 2,3 --json eval.json
+  pretrain eval runs/first --train labelled/train --test labelled/test --probe all --health --features pretrained
+  pretrain eval runs/first --train labelled/train --test labelled/test --probe outlier --anomalies labelled/odd`,
 		Args: one("RUN"),
 		RunE: work(func(command *cobra.Command, arguments []string) (err error) {
 			if options.Layers, err = parseLayers(layers); err != nil {
@@ -41,15 +50,18 @@ ever chosen on --test.`,
 	flags.StringVar(&options.Train, "train", "", "labelled folder or list file `DIR` that the classifiers are fitted on, for instance --train labelled/train")
 	flags.StringVar(&options.Test, "test", "", "labelled folder or list file `DIR` that they are measured on, for instance --test labelled/test")
 	flags.StringVar(&options.Val, "val", "", "labelled folder or list file `DIR` that the layer is chosen on, for instance --val labelled/val")
-	flags.StringSliceVar(&options.Probes, "probe", []string{"knn", "linear"}, "classifiers, for instance --probe knn")
+	flags.StringVar(&options.Anomalies, "anomalies", "", "folder or list file `DIR` of pictures of none of the classes, which the probe outlier has to tell from the test part, for instance --anomalies labelled/odd")
+	flags.StringSliceVar(&options.Probes, "probe", eval.DefaultProbes(), "probes, among "+strings.Join(eval.ProbeNames(), ", ")+", or all; for instance --probe knn,retrieval")
 	flags.StringSliceVar(&options.Features, "features", run.FeatureNames(), "what is measured: the run, the same network with random weights, the bare pixels; for instance --features pretrained")
 	flags.StringVar(&layers, "layers", "all", "layers to measure, from 1, for instance --layers 2,4")
 	flags.IntVar(&options.Splits, "splits", 0, "besides, redraw train, test and validation part this often from all labelled pictures and report the mean, for instance --splits 10")
 	flags.IntVar(&options.Grid, "grid", 1, "read every layer as the means over a grid of this many cells along a side of its map, which tells where things are too; 1 = one mean; for instance --grid 4")
+	flags.BoolVar(&options.Health, "health", false, "besides, tell without labels whether the features have collapsed: RankMe, feature deviation, alignment and uniformity; for instance --health")
+	flags.BoolVar(&options.Leaks, "leaks", true, "look for near-duplicates between training and test part, by features and perceptual hash; on unless turned off, for instance --leaks=false")
 	flags.StringVar(&file, "json", "", "`FILE` for the measurements, - for standard output, for instance --json eval.json (default RUN/eval/eval.json)")
 	required(command, "train")
 	required(command, "test")
-	complete(command, "probe", "knn", "linear")
+	complete(command, "probe", append(eval.ProbeNames(), "all")...)
 	complete(command, "features", run.FeatureNames()...)
 	return command
 }
@@ -73,7 +85,24 @@ func (p program) evaluate(ctx context.Context, directory string, options run.Eva
 	if err != nil {
 		return err
 	}
-	return report.measured(measured)
+	if err := report.measured(measured); err != nil {
+		return err
+	}
+	return keepBestLayer(report.table, opened, measured)
+}
+
+// keepBestLayer stores the layer that was chosen among all, and says so.
+func keepBestLayer(w io.Writer, opened *run.Run, measured eval.Report) error {
+	best := measured.BestLayer
+	if best == nil {
+		return nil
+	}
+	if err := opened.KeepBestLayer(measured); err != nil {
+		return fmt.Errorf("the best layer could not be kept in the run: %w", err)
+	}
+	_, err := fmt.Fprintf(w, "best layer: %d (%s, %.3f on the validation part), kept in the run for --layer best\n",
+		best.Layer, best.Probe, best.Validation)
+	return err
 }
 
 // parseLayers reads "all" (nil) or numbers with commas between them.
@@ -100,54 +129,6 @@ func (r *report) measured(evaluation eval.Report) error {
 		}
 	}
 	return r.finish(evaluation)
-}
-
-// printReport writes one line a measurement, then what the chosen layers reach.
-func printReport(w io.Writer, measured eval.Report) error {
-	var chosen []eval.Row
-	for _, row := range measured.Rows {
-		if row.Chosen {
-			chosen = append(chosen, row)
-		}
-	}
-	if len(chosen) < len(measured.Rows) {
-		if err := printRows(w, measured.Rows); err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "\nThe layers chosen without a look at the %d test pictures:\n\n", measured.Test)
-	}
-	if err := printRows(w, chosen); err != nil {
-		return err
-	}
-	return printSplits(w, measured.Splits)
-}
-
-// printSplits writes the means over redrawn splits, if there are any.
-func printSplits(w io.Writer, rows []eval.SplitRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	fmt.Fprintf(w, "\nOver %d redrawn splits of all labelled pictures, each with a layer of its own choice:\n\n", len(rows[0].Accuracies))
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "FEATURES\tPROBE\tMEAN\tDEVIATION OF ONE")
-	for _, row := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%.3f\t%.3f\n", row.Features, row.Probe, row.Mean, row.Deviation)
-	}
-	return table.Flush()
-}
-
-func printRows(w io.Writer, rows []eval.Row) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "FEATURES\tLAYER\tPROBE\tACCURACY\t95 % INTERVAL\tBALANCED")
-	for _, row := range rows {
-		layer := strconv.Itoa(row.Layer)
-		if row.Layer == 0 {
-			layer = "-"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%.3f\t%.3f to %.3f\t%.3f\n",
-			row.Features, layer, row.Probe, row.Accuracy, row.Interval[0], row.Interval[1], row.BalancedAccuracy)
-	}
-	return table.Flush()
 }
 
 // complete offers values for a flag. The only error is that of a flag that does not exist.

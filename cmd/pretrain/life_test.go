@@ -136,8 +136,12 @@ func checkEval(t *testing.T, run, data string) {
 	if _, err := os.Stat(saved); err != nil {
 		t.Error(err)
 	}
+	expect(t, exitSuccess, []string{"WARNING", "best layer: ", "(knn, "}, append(arguments, "--features", "pretrained")...)
+	expect(t, exitSuccess, []string{"Probe retrieval", "RECALL_10", "Health", "RANKME"},
+		append(arguments, "--probe", "retrieval", "--health", "--leaks=false", "--layers", "1")...)
 	expect(t, exitUsage, []string{"layer 3"}, append(arguments, "--layers", "3")...)
-	expect(t, exitUsage, []string{"--probe svm: must be knn or linear"}, append(arguments, "--probe", "svm")...)
+	expect(t, exitUsage, []string{"--anomalies", "add --probe outlier"}, append(arguments, "--anomalies", data)...)
+	expect(t, exitUsage, []string{"--probe svm: must be among knn, linear, few_shot, kmeans, outlier, retrieval, or all"}, append(arguments, "--probe", "svm")...)
 	expect(t, exitUsage, []string{"--features hog: must be among pretrained, random, pixels"},
 		append(arguments, "--features", "hog")...)
 	expect(t, exitUsage, []string{"--json: " + run + " is a folder"}, append(arguments, "--json", run)...)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,12 +88,65 @@ func evaluation(splits bool) eval.Report {
 }
 
 func TestEvaluationTable(t *testing.T) {
-	for name, measured := range map[string]eval.Report{"eval": evaluation(false), "eval_splits": evaluation(true)} {
+	for name, measured := range map[string]eval.Report{
+		"eval": evaluation(false), "eval_splits": evaluation(true), "eval_all": fullEvaluation(),
+	} {
 		var out strings.Builder
 		if err := printReport(&out, measured); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, name, out.String())
+	}
+}
+
+// fullEvaluation has whatever a report may hold.
+func fullEvaluation() eval.Report {
+	measured := evaluation(true)
+	for _, layer := range []int{1, 12} {
+		for i, name := range []string{"map", "recall_1", "recall_5", "recall_10"} {
+			value := 0.1*float64(i+1) + 0.01*float64(layer)
+			measured.Measures = append(measured.Measures, eval.Measure{
+				Features: "pretrained", Layer: layer, Probe: "retrieval", Measure: name, Value: value, Low: value - 0.05, High: value + 0.05,
+			})
+		}
+		measured.Measures = append(measured.Measures, eval.Measure{
+			Features: "pretrained", Layer: layer, Probe: "kmeans", Measure: "ari", Value: -0.01, Low: -0.025, High: 0.0123,
+		})
+		measured.Outliers = append(measured.Outliers, eval.Outlier{
+			Features: "pretrained", Layer: layer, Distance: "knn", Path: "test/hat/odd.jpg", Value: 0.1 * float64(layer),
+		})
+	}
+	measured.Measures = append(measured.Measures, eval.Measure{Features: "pixels", Probe: "kmeans", Measure: "ari", Value: 1, Low: 1, High: 1})
+	measured.Health = []eval.Health{{
+		Features: "pretrained", Layer: 12, Dim: 192, Pictures: 2048, RankMe: 80.12, FeatureStd: 0.5, Alignment: 0.25, Uniformity: -1.25,
+	}}
+	measured.Leaks = &eval.Leaks{Layer: 12, ByHash: 1, ByFeatures: 2, ByBoth: 1, TestPictures: 2, Pairs: []eval.LeakPair{
+		{Train: "train/hat/a.jpg", Test: "test/hat/b.jpg", Cosine: 0.9999, Distance: 0},
+		{Train: "train/hat/c.jpg", Test: "test/hat/d.jpg", Cosine: 0.985, Distance: 14},
+	}}
+	measured.Notes = []string{"pixels, layer 0: something is left out"}
+	measured.BestLayer = &eval.Best{Layer: 1, Probe: "knn", Validation: 0.5}
+	return measured
+}
+
+// TestTablesFitATerminal of 100 columns, paths apart.
+func TestTablesFitATerminal(t *testing.T) {
+	var out strings.Builder
+	if err := printReport(&out, fullEvaluation()); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if utf8.RuneCountInString(line) > 101 {
+			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
+		}
+	}
+}
+
+// TestCleanSplitIsNotMentioned: a warning is for those who have to do something.
+func TestCleanSplitIsNotMentioned(t *testing.T) {
+	var out strings.Builder
+	if err := printLeaks(&out, &eval.Leaks{}, 10); err != nil || out.Len() > 0 {
+		t.Errorf("%q (%v)", out.String(), err)
 	}
 }
 
