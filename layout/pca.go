@@ -25,7 +25,7 @@ func PCA(engine *kernel.Engine, m eval.Matrix, components int) (Components, erro
 	if components < 1 || components > m.Cols || m.Rows < 2 {
 		return Components{}, fmt.Errorf("%d components of %d rows of %d features: need 2 rows, and as many features as components", components, m.Rows, m.Cols)
 	}
-	c := Components{Mean: means(m), Directions: eval.Matrix{Rows: components, Cols: m.Cols}}
+	c := Components{Mean: m.Means(), Directions: eval.Matrix{Rows: components, Cols: m.Cols}}
 	covariance := c.covariance(engine, m)
 	for i := range m.Cols {
 		c.Total += covariance.At(i, i)
@@ -43,19 +43,6 @@ func PCA(engine *kernel.Engine, m eval.Matrix, components int) (Components, erro
 		c.Directions.Data = append(c.Directions.Data, oriented(mat.Col(nil, column, &vectors))...)
 	}
 	return c, nil
-}
-
-func means(m eval.Matrix) []float64 {
-	sums := make([]float64, m.Cols)
-	for i := range m.Rows {
-		for j, v := range m.Row(i) {
-			sums[j] += float64(v)
-		}
-	}
-	for j := range sums {
-		sums[j] /= float64(m.Rows)
-	}
-	return sums
 }
 
 // covariance is [dim, dim], of centred rows; they are multiplied a block at a time, which bounds the copy.

@@ -237,7 +237,7 @@ func (m *drawnMap) setNeighbours(near [][]search.Neighbour) {
 
 // groups are the labels, if the pictures have any, and clusters.
 func (r *Run) groups(p pictures, found features, options MapOptions) []view.Groups {
-	var groups []view.Groups
+	groups := []view.Groups{} // not null in JSON
 	labels := make([]string, found.Rows)
 	for i, number := range found.numbers {
 		labels[i] = p.labels[number]
@@ -245,7 +245,20 @@ func (r *Run) groups(p pictures, found features, options MapOptions) []view.Grou
 	if slices.ContainsFunc(labels, func(label string) bool { return label != "" }) {
 		groups = append(groups, byName("Label", labels))
 	}
+	if count := min(options.Clusters, found.Rows); count > 0 {
+		clusters := eval.KMeans{Restarts: 5, Iterations: 100, Seed: options.Seed}.Clusters(r.engine, found.Matrix, count)
+		groups = append(groups, byCluster(clusters, count))
+	}
 	return groups
+}
+
+// byCluster names clusters by number.
+func byCluster(of []int, count int) view.Groups {
+	g := view.Groups{Name: "Cluster", Of: of}
+	for i := range count {
+		g.Names = append(g.Names, fmt.Sprintf("cluster %d", i+1))
+	}
+	return g
 }
 
 // byName groups points by a name of each.

@@ -116,7 +116,8 @@ Exit codes: 0 success; 1 failure; 2 bad usage or configuration, before any work;
 	})
 	root.AddCommand(
 		p.trainCommand(), p.evalCommand(), p.extractCommand(), p.exportCommand(), p.configCommand(),
-		p.searchCommand(), p.dedupeCommand(), p.mapCommand(), p.tasksCommand(), p.backbonesCommand(), p.benchCommand(), p.sampleCommand(), p.versionCommand(),
+		p.searchCommand(), p.dedupeCommand(), p.mapCommand(), p.lookCommand(),
+		p.tasksCommand(), p.backbonesCommand(), p.benchCommand(), p.sampleCommand(), p.versionCommand(),
 	)
 	return root
 }
