@@ -2,6 +2,9 @@ package search
 
 import (
 	"cmp"
+	"encoding/binary"
+	"hash/maphash"
+	"math"
 	"slices"
 
 	"pretrain/eval"
@@ -17,44 +20,73 @@ const mostBatch = 128
 type builder struct {
 	graph   *Graph
 	engine  *kernel.Engine
+	order   []int // rows that are added: of equal ones the first
 	heights []int
 	walkers []*walker
 	top     int // levels that hold a row
 }
 
 func newBuilder(engine *kernel.Engine, vectors eval.Matrix) *builder {
+	order, copies := distinct(vectors)
 	tall := heights(vectors.Rows)
-	g := &Graph{vectors: vectors, levels: newLevels(tall)}
-	return &builder{graph: g, engine: engine, heights: tall, walkers: newWalkers(engine, g)}
+	for _, rows := range copies {
+		for _, row := range rows {
+			tall[row] = 1
+		}
+	}
+	g := &Graph{vectors: vectors, levels: newLevels(tall), copies: copies}
+	return &builder{graph: g, engine: engine, order: order, heights: tall, walkers: newWalkers(engine, g)}
 }
 
-// add links a batch of rows, which follow those that are in the graph.
+// distinct lists the rows of a matrix without those that equal one before, and of each row that has such copies the copies.
+// A graph in which many rows are equal falls into islands, since a row's nearest are then all in one place.
+func distinct(m eval.Matrix) (order []int, copies map[int][]int) {
+	copies = map[int][]int{}
+	first := map[uint64][]int{}
+	seed := maphash.MakeSeed()
+	bytes := make([]byte, 4*m.Cols)
+	for i := range m.Rows {
+		for j, v := range m.Row(i) {
+			binary.LittleEndian.PutUint32(bytes[4*j:], math.Float32bits(v))
+		}
+		sum := maphash.Bytes(seed, bytes)
+		same := slices.IndexFunc(first[sum], func(row int) bool { return slices.Equal(m.Row(row), m.Row(i)) })
+		if same >= 0 {
+			copies[first[sum][same]] = append(copies[first[sum][same]], i)
+			continue
+		}
+		first[sum], order = append(first[sum], i), append(order, i)
+	}
+	return order, copies
+}
+
+// add links a batch of rows, given by their places in the order, which follow those that are in the graph.
 func (b *builder) add(batch span) {
-	chosen := make([][][]Neighbour, batch.len()) // of each row, by level
-	b.engine.Parallel(batch.len(), func(worker, i int) {
-		chosen[i] = b.choose(b.walkers[worker], batch.from, batch.from+i)
+	rows := b.order[batch.from:batch.to]
+	chosen := make([][][]Neighbour, len(rows)) // of each row, by level
+	b.engine.Parallel(len(rows), func(worker, i int) {
+		chosen[i] = b.choose(b.walkers[worker], rows[:i], rows[i])
 	})
 	var back []backlink
 	for i, levels := range chosen {
 		for level, links := range levels {
-			row := batch.from + i
-			b.graph.levels[level].set(row, links)
+			b.graph.levels[level].set(rows[i], links)
 			for _, n := range links {
-				back = append(back, backlink{level, n.Row, Neighbour{row, n.Similarity}})
+				back = append(back, backlink{level, n.Row, Neighbour{rows[i], n.Similarity}})
 			}
 		}
 	}
 	b.linkBack(back)
-	for row := batch.from; row < batch.to; row++ {
+	for _, row := range rows {
 		if b.heights[row] > b.top {
 			b.graph.entry, b.top = row, b.heights[row]
 		}
 	}
 }
 
-// choose finds the links of a row on all levels that it stands on (algorithm 1). Rows of the batch in front of it count
-// from first.
-func (b *builder) choose(w *walker, first, row int) [][]Neighbour {
+// choose finds the links of a row on all levels that it stands on (algorithm 1), in the graph and among the rows of the
+// batch before it.
+func (b *builder) choose(w *walker, before []int, row int) [][]Neighbour {
 	query := b.graph.vectors.Row(row)
 	chosen := make([][]Neighbour, b.heights[row])
 	var nearest []Neighbour
@@ -67,7 +99,7 @@ func (b *builder) choose(w *walker, first, row int) [][]Neighbour {
 			nearest = w.walk(query, nearest, construction, level)
 			candidates = slices.Clone(nearest)
 		}
-		for other := first; other < row; other++ {
+		for _, other := range before {
 			if b.heights[other] > level {
 				candidates = append(candidates, Neighbour{other, Cosine(query, b.graph.vectors.Row(other))})
 			}

@@ -176,6 +176,7 @@ func readIndex(reader *tensorfile.Reader) (*Index, error) {
 // newGraphOf puts the levels of a file together.
 func newGraphOf(vectors eval.Matrix, tensors map[string]tensorfile.Tensor, entry string) (*Graph, error) {
 	g := &Graph{vectors: vectors}
+	_, g.copies = distinct(vectors)
 	var err error
 	if g.entry, err = strconv.Atoi(entry); err != nil {
 		return nil, fmt.Errorf("entry: %w", err)

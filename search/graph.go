@@ -18,9 +18,10 @@ import (
 // number of workers. It does not change once it is built, and may be searched by several goroutines with engines of
 // their own.
 type Graph struct {
-	vectors eval.Matrix // unit rows; shared with whoever built the graph
-	levels  []level     // the base, which holds every row, first
-	entry   int         // where searches begin: a row of the highest level
+	vectors eval.Matrix   // unit rows; shared with whoever built the graph
+	levels  []level       // the base, which holds every row, first
+	entry   int           // where searches begin: a row of the highest level
+	copies  map[int][]int // of rows in the graph, the rows that equal them, which are not
 }
 
 // Parameters of the paper, by its names. These are the ones that hnswlib and most of its users take.
@@ -80,8 +81,8 @@ func NewGraph(engine *kernel.Engine, vectors eval.Matrix) (*Graph, error) {
 		return nil, fmt.Errorf("a graph over %d vectors: must be 1 to %d; search exactly instead", vectors.Rows, mostRows)
 	}
 	b := newBuilder(engine, vectors)
-	for from := 0; from < vectors.Rows; {
-		to := min(vectors.Rows, from+min(max(1, from/16), mostBatch))
+	for from := 0; from < len(b.order); {
+		to := min(len(b.order), from+min(max(1, from/16), mostBatch))
 		b.add(span{from, to})
 		from = to
 	}
@@ -138,10 +139,24 @@ func (g *Graph) Search(engine *kernel.Engine, queries eval.Matrix, k, candidates
 	found := make([][]Neighbour, queries.Rows)
 	walkers := newWalkers(engine, g)
 	engine.Parallel(queries.Rows, func(worker, i int) {
-		nearest := walkers[worker].search(queries.Row(i), max(k, candidates))
-		found[i] = slices.Clone(nearest[:min(k, len(nearest))])
+		found[i] = g.withCopies(walkers[worker].search(queries.Row(i), max(k, candidates)), k)
 	})
 	return found
+}
+
+// withCopies adds to rows of the graph those that equal them, up to k rows in all.
+func (g *Graph) withCopies(nearest []Neighbour, k int) []Neighbour {
+	all := make([]Neighbour, 0, k)
+	for _, n := range nearest {
+		if len(all) >= k {
+			break
+		}
+		all = append(all, n)
+		for _, row := range g.copies[n.Row] {
+			all = append(all, Neighbour{row, n.Similarity})
+		}
+	}
+	return all[:min(k, len(all))]
 }
 
 // check reports links that lead nowhere, which a damaged file could have.
