@@ -181,7 +181,8 @@ func (m *measured) useKeys() chromedp.Action {
 			return fmt.Errorf("arrow keys visit %d pictures", len(visited))
 		}
 		var focused string
-		err := chromedp.Run(ctx, chromedp.KeyEvent(kb.Enter), chromedp.Evaluate(`document.activeElement.closest("ul")?.id || ""`, &focused))
+		press := input.DispatchKeyEvent(input.KeyRawDown).WithKey("Enter") // without the character, which would press the button
+		err := chromedp.Run(ctx, press, chromedp.Sleep(100*time.Millisecond), chromedp.Evaluate(`document.activeElement.closest("ul")?.id || ""`, &focused))
 		if err == nil && focused != "near" {
 			err = fmt.Errorf("the enter key goes to %q, not to the neighbours", focused)
 		}

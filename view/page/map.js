@@ -100,7 +100,7 @@
       const x = screenX(i), y = screenY(i);
       if (x > -margin && x < width + margin && y > -margin && y < height + margin && visible(i)) shown.push(i);
     }
-    const side = Math.min(sprites.side, 14 * Math.sqrt(zoomed) * Math.sqrt(zoomed) / 2 * Math.sqrt(3000 / Math.max(count, 300)));
+    const side = Math.min(sprites.side, 7 * zoomed * Math.sqrt(3000 / Math.max(count, 300)));
     if (side >= 20 && shown.length <= thumbnailsShown) paintThumbnails(shown, Math.max(24, side));
     else paintDots(shown, Math.max(1.5, Math.min(7, 3.2 * Math.pow(zoomed, 0.4) * Math.pow(3000 / Math.max(count, 500), 0.25))));
     paintSelection();
@@ -128,11 +128,8 @@
   }
   function paintSelection() {
     paper.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const style = getComputedStyle(document.documentElement);
     if (selected >= 0) {
-      paper.strokeStyle = style.getPropertyValue("--mark");
-      const probe = getComputedStyle(byId("title"));
-      paper.strokeStyle = probe.color;
+      paper.strokeStyle = ink();
       paper.lineWidth = 1;
       for (const other of data.neighbours[selected]) {
         paper.globalAlpha = 0.5;
@@ -147,8 +144,9 @@
     }
     if (hovered >= 0 && hovered !== selected) ring(hovered, 8, 2);
   }
+  const ink = () => getComputedStyle(byId("title")).color; // of the theme
   function ring(i, radius, line) {
-    paper.strokeStyle = getComputedStyle(byId("title")).color;
+    paper.strokeStyle = ink();
     paper.lineWidth = line;
     paper.beginPath();
     paper.arc(screenX(i), screenY(i), radius, 0, 2 * Math.PI);
@@ -212,7 +210,7 @@
   function entry(point, ...content) {
     const item = document.createElement("li"), button = document.createElement("button");
     button.append(...content);
-    button.onclick = () => select(point, true);
+    button.onclick = () => { select(point, true); canvas.focus(); };
     item.append(button);
     return item;
   }
@@ -277,6 +275,8 @@
     }
     if (best >= 0) select(best, true);
   }
+  // Focus moves once the key has been dealt with, or it would press the button.
+  const toNeighbours = () => setTimeout(() => byId("near").querySelector("button")?.focus());
   const firstVisible = () => { for (let i = 0; i < count; i++) if (visible(i)) return i; return -1; };
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   canvas.addEventListener("keydown", (event) => {
@@ -286,7 +286,7 @@
     else if (event.key === "-") zoom(1 / 1.3, width / 2, height / 2);
     else if (event.key === "0") fit();
     else if (event.key === "Escape") select(-1);
-    else if (event.key === "Enter" && selected >= 0) { const first = byId("near").querySelector("button"); if (first) first.focus(); }
+    else if (event.key === "Enter" && selected >= 0) toNeighbours();
     else return;
     event.preventDefault();
   });
