@@ -141,22 +141,20 @@ func testLookingMistakes(t *testing.T, opened *Run, data string) {
 	text := filepath.Join(t.TempDir(), "no.jpg")
 	write(t, text, []byte("no picture"))
 	for want, err := range map[string]error{
-		"layers 1 to 2":            find(SearchOptions{Index: data, Query: one, K: 1, Layer: "3"}),
-		"no best layer":            find(SearchOptions{Index: data, Query: one, K: 1, Layer: "best"}),
-		"-k is 99":                 find(SearchOptions{Index: data, Query: one, K: 99}),
-		"-k is 0":                  find(SearchOptions{Index: data, Query: one}),
-		"is empty":                 find(SearchOptions{Index: t.TempDir(), Query: one, K: 1}),
-		"name a picture":           find(SearchOptions{Index: data, Query: one + "x", K: 1}),
-		"none of 1 pictures":       find(SearchOptions{Index: data, Query: text, K: 1}),
-		"--method is":              draw(MapOptions{Data: data, Method: "tsne", Neighbours: 5, Most: 9}),
-		"--neighbours is 1":        draw(MapOptions{Data: data, Method: "pca", Neighbours: 1, Most: 9}),
-		"--most is 2":              draw(MapOptions{Data: data, Method: "pca", Neighbours: 5, Most: 2}),
-		"does not exist":           draw(MapOptions{Data: data + "x", Method: "pca", Neighbours: 5, Most: 9}),
-		"layer \"x\"":              look(LookOptions{Pictures: []string{one}, Layer: "x"}),
-		"none of 1 pictures can":   look(LookOptions{Pictures: []string{text}}),
+		"layers 1 to 2":          find(SearchOptions{Index: data, Query: one, K: 1, Layer: "3"}),
+		"no best layer":          find(SearchOptions{Index: data, Query: one, K: 1, Layer: "best"}),
+		"-k is 99":               find(SearchOptions{Index: data, Query: one, K: 99}),
+		"-k is 0":                find(SearchOptions{Index: data, Query: one}),
+		"is empty":               find(SearchOptions{Index: t.TempDir(), Query: one, K: 1}),
+		"name a picture":         find(SearchOptions{Index: data, Query: one + "x", K: 1}),
+		"none of 1 pictures":     find(SearchOptions{Index: data, Query: text, K: 1}),
+		"--method is":            draw(MapOptions{Data: data, Method: "tsne", Neighbours: 5, Most: 9}),
+		"--neighbours is 1":      draw(MapOptions{Data: data, Method: "pca", Neighbours: 1, Most: 9}),
+		"--most is 2":            draw(MapOptions{Data: data, Method: "pca", Neighbours: 5, Most: 2}),
+		"does not exist":         draw(MapOptions{Data: data + "x", Method: "pca", Neighbours: 5, Most: 9}),
+		"layer \"x\"":            look(LookOptions{Pictures: []string{one}, Layer: "x"}),
+		"none of 1 pictures can": look(LookOptions{Pictures: []string{text}}),
 	} {
-			continue
-		}
 		var usage *train.UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want a usage error with %q", err, want)
