@@ -22,9 +22,9 @@ picture itself, by either or by both. Pictures that a chain of near-duplicates c
 
 Standard output has one line a picture, with tabs between the number of the group, the similarity to the group's first
 picture, the bits in which their hashes differ, and the path relative to DIR. Groups and their members come in the order
-of the paths. The second command of the examples prints every picture but the first of its group.`,
+of the paths.`,
 		Example: `  pretrain dedupe runs/first --data pictures
-  pretrain dedupe runs/first --data pictures --by hash | awk -F '\t' 'seen[$1]++ {print $4}'
+  pretrain dedupe runs/first --data pictures --by hash --bits 2
   pretrain dedupe runs/first --data pictures --by features --threshold 0.995 --json`,
 		Args: one("RUN"),
 		RunE: work(func(command *cobra.Command, arguments []string) error {

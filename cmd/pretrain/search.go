@@ -41,7 +41,6 @@ neighbours in a fraction of the time; --recall says how many.
 Exit code 1 if a query could not be read; the others are answered all the same.`,
 		Example: `  pretrain search runs/first --index pictures --query cat.jpg
   pretrain search runs/first --index pictures --query new -k 5 --layer best --html near.html
-  pretrain search runs/first --index pictures --query cat.jpg | cut -f 4
   pretrain search runs/first --index pictures --recall`,
 		Args: one("RUN"),
 		RunE: work(func(command *cobra.Command, arguments []string) error {
