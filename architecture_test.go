@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"nn"},
 	{"losses", "backbone"},
 	{"pretext"},
-	{"train", "eval", "export"},
+	{"train", "eval", "export", "search", "layout", "view"},
 	{"configs"},
 	{"run", "bench", "history"},
 	{"watch"},

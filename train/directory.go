@@ -88,6 +88,9 @@ func (d Directory) Features() string { return d.file("features") }
 // Evaluations is the folder of evaluation results.
 func (d Directory) Evaluations() string { return d.file("eval") }
 
+// Searches is the folder of the indexes that searches keep.
+func (d Directory) Searches() string { return d.file("search") }
+
 // HoldsRun reports whether a run was begun here.
 func (d Directory) HoldsRun() bool {
 	_, err := os.Stat(d.Config())
@@ -160,6 +163,7 @@ func (d Directory) clear() error {
 		d.Features():    {".npy", ".csv", ".parquet", ".safetensors", ".txt"},
 		d.Evaluations(): {".json"},
 		d.TensorBoard(): {tensorboard.Extension},
+		d.Searches():    {".safetensors"},
 	} {
 		if err := clearFolder(folder, extensions); err != nil {
 			return err

@@ -157,7 +157,7 @@ func checkExtract(t *testing.T, run string) {
 	expect(t, exitSuccess,
 		[]string{"11 pictures × 16 features", "1 pictures could not be read", file + ".unreadable.txt"}, arguments...)
 	expect(t, exitUsage, []string{"--shard", "0/4 to 3/4"}, append(arguments, "--overwrite", "--shard", "4/4")...)
-	expect(t, exitUsage, []string{"no best layer"}, append(arguments, "--overwrite", "--layer", "best")...)
+	expect(t, exitSuccess, nil, append(arguments, "--overwrite", "--layer", "best")...) // chosen by the evaluation before
 	expect(t, exitSuccess, []string{"layer1 16×16, layer2 16×16 features", "all.layer1.npy"},
 		"extract", run, "--data", data, "--out", filepath.Join(t.TempDir(), "all.npy"), "--layer", "all", "--pool", "map")
 	expect(t, exitUsage, []string{file, "--overwrite"}, arguments...)

@@ -7,6 +7,7 @@ import (
 	"pretrain/nn"
 	"pretrain/pretext"
 	"pretrain/train"
+	"pretrain/view"
 )
 
 // normalised is the least number of pictures that colours are predicted for at once. Batch normalisation takes its
@@ -15,7 +16,7 @@ import (
 const normalised = 64
 
 // colours shows a picture a row: what the backbone sees, the predicted colours, and the truth.
-func colours(ctx context.Context, r *run, o options) (sheet, error) {
+func colours(ctx context.Context, r *run, o options) (view.Sheet, error) {
 	task, err := r.task("colorization", centred)
 	if err != nil {
 		return nil, err
@@ -36,17 +37,17 @@ func colours(ctx context.Context, r *run, o options) (sheet, error) {
 	if err != nil {
 		return nil, err
 	}
-	var s sheet
+	var s view.Sheet
 	size := len(logits) / len(samples)
 	for i := range min(o.count, len(samples)) {
 		at := i * len(samples) / o.count
-		truth := samples[at].Crop(centred, tileSide)
+		truth := samples[at].Crop(centred, view.TileSide)
 		painted, err := colorizer.Render(truth, logits[at*size:][:size])
 		if err != nil {
 			return nil, err
 		}
 		grey := r.picture(r.config.Data.Size, plan.Canvas(batch, 0, 0, at).Pixels)
-		s = append(s, row{tiles: []tile{{"seen", grey}, {"predicted", painted}, {"truth", truth}}})
+		s = append(s, view.Row{Tiles: []view.Tile{{Caption: "seen", Pixels: grey}, {Caption: "predicted", Pixels: painted}, {Caption: "truth", Pixels: truth}}})
 	}
 	return s, nil
 }

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"pretrain/backbone"
 	"pretrain/configs"
 	"pretrain/data"
 	pretrain "pretrain/run"
 	"pretrain/sample"
+	"pretrain/view"
 )
 
 // TestSheets trains a small run of each kind of backbone for a step and draws every sheet of it.
@@ -82,58 +82,18 @@ func checkSheet(t *testing.T, o options, columns, rows int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, height := gap, line+gap/2+tileSide+gap
+	left, height := view.Gap, view.Line+view.Gap/2+view.TileSide+view.Gap
 	if o.what == "tasks" {
-		left = margin
+		left = view.Margin
 	}
 	if o.what != "colours" {
-		height += line // captions of two lines
+		height += view.Line // captions of two lines
 	}
-	if want := left + columns*(tileSide+gap); drawn.Width != want {
+	if want := left + columns*(view.TileSide+view.Gap); drawn.Width != want {
 		t.Errorf("the sheet is %d wide, want %d", drawn.Width, want)
 	}
-	if want := rows*height + gap; drawn.Height != want {
+	if want := rows*height + view.Gap; drawn.Height != want {
 		t.Errorf("the sheet is %d high, want %d", drawn.Height, want)
-	}
-}
-
-// TestMeanAttention has one head that looks at the patch of each query and one that looks at patch 2; token 0 is the
-// class token and looks at patch 1 with both.
-func TestMeanAttention(t *testing.T) {
-	one := func(at int) []float32 { row := make([]float32, 4); row[at] = 1; return row }
-	var weights []float32
-	for _, keys := range []int{2, 1, 2, 3, 2, 3, 3, 3} { // [heads, queries]
-		weights = append(weights, one(keys)...)
-	}
-	m := attentionMap{AttentionInput: backbone.AttentionInput{Tokens: 4, Heads: 2}, first: 1, weights: weights}
-	for _, test := range []struct {
-		class    bool
-		from, to int
-		want     [3]float32
-	}{
-		{false, 0, 1, [3]float32{1. / 3, 1. / 3, 1. / 3}},
-		{false, 1, 2, [3]float32{0, 0, 1}},
-		{false, 0, 2, [3]float32{1. / 6, 1. / 6, 4. / 6}},
-		{true, 0, 2, [3]float32{0, 1, 0}},
-	} {
-		m.class = test.class
-		for i, got := range m.mean(0, test.from, test.to) {
-			if d := got - test.want[i]; d > 1e-6 || d < -1e-6 {
-				t.Errorf("class %v, heads %d to %d: patch %d receives %g, want %g", test.class, test.from, test.to, i, got, test.want[i])
-			}
-		}
-	}
-}
-
-// TestOverlayLiesOverItsPatch: the greatest of four values is bright in its quarter and the others are dark.
-func TestOverlayLiesOverItsPatch(t *testing.T) {
-	const side = 32
-	painted := overlay(data.NewPixels(side), []float32{0, 0, 1, 0})
-	for quarter := range 4 {
-		x, y := side/4+quarter%2*side/2, side/4+quarter/2*side/2
-		if bright := painted.Data[(y*side+x)*3] > 0.5; bright != (quarter == 2) {
-			t.Errorf("quarter %d: bright is %v", quarter, bright)
-		}
 	}
 }
 

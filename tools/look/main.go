@@ -12,12 +12,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"strings"
+
+	"pretrain/internal/atomicfile"
+	"pretrain/view"
 )
 
 // kinds are the sheets by name.
-var kinds = map[string]func(context.Context, *run, options) (sheet, error){
+var kinds = map[string]func(context.Context, *run, options) (view.Sheet, error){
 	"colours": colours, "attention": attention, "tasks": tasks,
 }
 
@@ -55,7 +59,7 @@ func look(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	return s.write(o.out)
+	return atomicfile.Write(o.out, true, func(w io.Writer) error { return s.Encode(w, o.out) })
 }
 
 func (o options) check() error {

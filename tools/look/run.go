@@ -21,6 +21,7 @@ type run struct {
 	backbone backbone.Backbone
 	state    checkpoints.State
 	engine   *kernel.Engine
+	folder   train.Directory
 }
 
 func open(directory string) (*run, error) {
@@ -29,7 +30,7 @@ func open(directory string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{config: resolved.Config}
+	r := &run{config: resolved.Config, folder: folder}
 	if r.backbone, err = r.config.NewBackbone(); err != nil {
 		return nil, err
 	}

@@ -8,11 +8,12 @@ import (
 	"pretrain/data"
 	"pretrain/nn"
 	"pretrain/pretext"
+	"pretrain/view"
 )
 
 // tasks shows the pictures side by side: the whole picture and its crop, and then a row a task with the views that it
 // prepares of each picture and the first numbers of its target.
-func tasks(ctx context.Context, r *run, o options) (sheet, error) {
+func tasks(ctx context.Context, r *run, o options) (view.Sheet, error) {
 	samples, err := r.samples(ctx, o.data, o.count)
 	if err != nil {
 		return nil, err
@@ -29,19 +30,19 @@ func tasks(ctx context.Context, r *run, o options) (sheet, error) {
 	for _, task := range active {
 		width = max(width, len(task.Spec().Views))
 	}
-	s := make(sheet, 1+len(active))
+	s := make(view.Sheet, 1+len(active))
 	for i, sample := range samples {
-		s[0].tiles = append(s[0].tiles, pad(width,
-			tile{"picture", sample.Crop(centred, tileSide)}, tile{"crop", sample.Crop(r.config.Data.Augmentation, tileSide)})...)
+		s[0].Tiles = append(s[0].Tiles, pad(width,
+			view.Tile{Caption: "picture", Pixels: sample.Crop(centred, view.TileSide)}, view.Tile{Caption: "crop", Pixels: sample.Crop(r.config.Data.Augmentation, view.TileSide)})...)
 		for t, task := range active {
-			var tiles []tile
-			for v, view := range task.Spec().Views {
-				tiles = append(tiles, r.viewTile(view, plan.Canvas(batch, t, v, i)))
+			var tiles []view.Tile
+			for v, shown := range task.Spec().Views {
+				tiles = append(tiles, r.viewTile(shown, plan.Canvas(batch, t, v, i)))
 			}
 			size := task.Spec().Target
-			tiles[0].caption += "\n" + summary(batch.Targets[t][i*size:][:size])
-			s[1+t].label = task.Name()
-			s[1+t].tiles = append(s[1+t].tiles, pad(width, tiles...)...)
+			tiles[0].Caption += "\n" + summary(batch.Targets[t][i*size:][:size])
+			s[1+t].Label = task.Name()
+			s[1+t].Tiles = append(s[1+t].Tiles, pad(width, tiles...)...)
 		}
 	}
 	return s, nil
@@ -61,7 +62,9 @@ func (r *run) tasks() ([]pretext.Task, error) {
 }
 
 // pad appends empty tiles up to a number.
-func pad(width int, tiles ...tile) []tile { return append(tiles, make([]tile, width-len(tiles))...) }
+func pad(width int, tiles ...view.Tile) []view.Tile {
+	return append(tiles, make([]view.Tile, width-len(tiles))...)
+}
 
 // summary prints a target, or the beginning of a long one.
 func summary(target []float32) string {
@@ -72,22 +75,22 @@ func summary(target []float32) string {
 }
 
 // viewTile is a view as the backbone gets it: tokens that are dropped are blank, those of unknown position have a frame.
-func (r *run) viewTile(view pretext.View, canvas pretext.Canvas) tile {
-	picture := enlarge(r.picture(view.Side, canvas.Pixels), max(1, tileSide/view.Side))
-	caption := view.Name
-	if view.Positions == backbone.PositionsNone {
+func (r *run) viewTile(shown pretext.View, canvas pretext.Canvas) view.Tile {
+	picture := enlarge(r.picture(shown.Side, canvas.Pixels), max(1, view.TileSide/shown.Side))
+	caption := shown.Name
+	if shown.Positions == backbone.PositionsNone {
 		caption += ", no places"
 	}
 	if canvas.Tokens != nil {
 		blank := blankLike(picture)
-		side := picture.Side / (view.Side / r.backbone.Stride())
+		side := picture.Side / (shown.Side / r.backbone.Stride())
 		for i, token := range canvas.Tokens {
 			unknown := canvas.Positions != nil && canvas.Positions[i] == nn.UnknownPosition
 			copyToken(blank, picture, int(token), side, unknown)
 		}
 		picture = blank
 	}
-	return tile{caption, picture}
+	return view.Tile{Caption: caption, Pixels: picture}
 }
 
 // enlarge repeats every pixel.
