@@ -314,9 +314,9 @@ func testMistakes(t *testing.T, opened *Run) {
 		"evaluate: no such anomalies": {
 			evaluate(EvaluateOptions{Train: train1, Test: test1, Anomalies: samples + "x", Probes: []string{"outlier"}}), "--anomalies",
 		},
-		"extract: layer":     {extract(ExtractOptions{Data: train1, Out: out, Layer: 3}), "layers 1 to 2"},
-		"extract: folder":    {extract(ExtractOptions{Data: samples + "x", Out: out}), "does not exist"},
-		"extract: format":    {extract(ExtractOptions{Data: train1, Out: out + ".xls"}), ".xls"},
+		"extract: layer":  {extract(ExtractOptions{Data: train1, Out: out, Layer: 3}), "layers 1 to 2"},
+		"extract: folder": {extract(ExtractOptions{Data: samples + "x", Out: out}), "does not exist"},
+		"extract: format": {extract(ExtractOptions{Data: train1, Out: out + ".xls"}), ".xls"},
 	} {
 		var usage *train.UsageError
 		if !errors.As(test.err, &usage) || !strings.Contains(test.err.Error(), test.want) {
