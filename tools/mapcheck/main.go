@@ -98,12 +98,28 @@ func check(ctx context.Context, page string, dark bool) (measured, error) {
 		chromedp.Navigate("file://"+absolute),
 		chromedp.WaitVisible("#map"),
 		chromedp.Poll(`document.getElementById("map").dataset.frames > 0`, nil),
-		m.hoverAndSelect(), m.useKeys(), m.search(), m.measureFrames(), chromedp.CaptureScreenshot(&m.picture),
+		named("pointer", m.hoverAndSelect()), named("keys", m.useKeys()), named("search", m.search()),
+		named("frames", m.measureFrames()), chromedp.CaptureScreenshot(&m.picture),
 	)
 	if err == nil && len(said) > 0 {
 		err = fmt.Errorf("the page said on its console: %s", strings.Join(said, "; "))
 	}
 	return m, err
+}
+
+// patience is the time that each thing that is tried may take.
+const patience = 30 * time.Second
+
+// named bounds the time of an action and says in its errors what was tried.
+func named(what string, action chromedp.Action) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if err := action.Do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	})
 }
 
 // raster is the distance in pixels between two places where the mouse looks for a picture.
@@ -190,15 +206,15 @@ func (m *measured) useKeys() chromedp.Action {
 	})
 }
 
-// search looks for the path of the first picture and selects it.
+// search looks for the end of the path of the first picture and selects it.
 func (m *measured) search() chromedp.Action {
 	return chromedp.ActionFunc(func(ctx context.Context) error {
 		var path, selected string
 		err := chromedp.Run(ctx,
 			chromedp.Evaluate(`JSON.parse(document.getElementById("data").textContent).paths[0]`, &path),
-			chromedp.KeyEvent("/"), chromedp.SendKeys("#find", path+kb.Enter),
+			chromedp.KeyEvent("/"), chromedp.KeyEvent(path[max(0, len(path)-12):]), chromedp.KeyEvent(kb.Enter), // into what the slash focuses
 			chromedp.Evaluate(`document.getElementById("map").dataset.selected`, &selected),
-			chromedp.SetValue("#find", ""), chromedp.Evaluate(`document.getElementById("find").dispatchEvent(new Event("input"))`, nil),
+			chromedp.KeyEvent(kb.Escape),
 		)
 		if err == nil && selected != "0" {
 			err = fmt.Errorf("the search for %s selects %q", path, selected)
