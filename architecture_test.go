@@ -25,6 +25,7 @@ const (
 var layers = [][]string{
 	{"internal"},
 	{"data", "metrics", "checkpoints", "sample"},
+	{"look", "page"},
 	{"nn"},
 	{"losses", "backbone"},
 	{"pretext"},

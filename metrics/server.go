@@ -24,11 +24,11 @@ const DefaultAddress = "127.0.0.1:9464"
 
 // Config is the YAML section `metrics`.
 type Config struct {
-	Enabled   bool   `mapstructure:"enabled" doc:"serve Prometheus metrics on /metrics and health on /healthz while training"`
+	Enabled   bool   `mapstructure:"enabled" doc:"serve a live page on /, Prometheus metrics on /metrics and health on /healthz while training"`
 	Address   string `mapstructure:"address" doc:"host:port to listen on, port 0 for any free one, empty host for all interfaces; empty = 127.0.0.1:9464, or a free port where that is taken"`
 	WebConfig string `mapstructure:"web_config" doc:"web configuration file of Prometheus exporters: TLS certificate (tls_server_config) and users with bcrypt passwords (basic_auth_users); empty = neither"`
 	Profiles  bool   `mapstructure:"pprof" doc:"serve Go profiles under /debug/pprof/, on a loopback address or to those who know a password of web_config"`
-	Pictures  bool   `mapstructure:"pictures" doc:"show pictures of the data on the live page and in TensorBoard files"`
+	Pictures  bool   `mapstructure:"pictures" doc:"show pictures of the data on the live page, in the report and in TensorBoard files"`
 
 	InspectEverySteps int `mapstructure:"inspect_every_steps" validate:"gte=0" doc:"steps between two closer looks: gradient norms of the tasks and their cosines on the shared trunk, size of the updates, rank and spread of the features; each costs about as much as two steps; 0 = none"`
 	LingerSeconds     int `mapstructure:"linger_seconds" validate:"gte=0" doc:"seconds for which a run that has ended, well or badly, is served on, so that its last values are scraped; a signal ends them"`

@@ -10,6 +10,7 @@ import (
 
 	"pretrain/backbone"
 	"pretrain/data"
+	"pretrain/look"
 	"pretrain/nn"
 )
 
@@ -302,3 +303,11 @@ func (t *colorization) psnr(inputs ...[]float32) float32 {
 
 // decibels is the PSNR of a mean squared error, at most 100.
 func decibels(meanSquare float64) float32 { return float32(-10 * math.Log10(max(meanSquare, 1e-10))) }
+
+// Illustrate shows the lightness, the predicted colours and the truth.
+func (t *colorization) Illustrate(e Exhibit) ([]look.Tile, error) {
+	truth := data.NewPixels(t.env.Side)
+	e.Sample.Cut(truth, e.Sample.Window(t.env.Augmentation))
+	painted, err := Colorizer{t}.Render(truth, e.row(e.Picture, e.Pictures))
+	return []look.Tile{{Caption: "seen", Pixels: e.Views[0]}, {Caption: "predicted", Pixels: painted}, {Caption: "truth", Pixels: truth}}, err
+}

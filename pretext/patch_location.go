@@ -8,6 +8,7 @@ import (
 
 	"pretrain/backbone"
 	"pretrain/data"
+	"pretrain/look"
 	"pretrain/nn"
 )
 
@@ -156,6 +157,21 @@ func (l *cropLocation) Build(c *nn.Ctx, views []backbone.Features, target *G.Nod
 	return l.output(c, mlp(c, pair, l.config.Hidden, l.positions()), target, views[0].Map.Views)
 }
 
+// Illustrate shows the patch, and the crop with a green frame around the cell that the patch comes from. A red frame is
+// a wrong answer.
+func (l *cropLocation) Illustrate(e Exhibit) ([]look.Tile, error) {
+	truth, said := int(e.Target[0]), likeliest(e.row(e.Picture, e.Pictures))
+	drawn := look.Copy(e.Views[0])
+	frame := func(cell int, colour [3]float32) {
+		left, top := cell%l.grid*drawn.Side/l.grid, cell/l.grid*drawn.Side/l.grid
+		look.Frame(drawn, left, top, drawn.Side/l.grid, max(1, drawn.Side/32), colour)
+	}
+	frame(said, look.Red)
+	frame(truth, look.Green)
+	outcome := look.OutcomeOf(said == truth)
+	return []look.Tile{{Caption: "patch", Pixels: e.Views[1]}, {Caption: "where it belongs", Pixels: drawn, Outcome: outcome}}, nil
+}
+
 // tokenLocation is mode tokens: the encoder sees some tokens of the crop, most of them with a learned vector in the
 // place of their position. A small decoder without positions then tells where each of those belongs.
 type tokenLocation struct {
@@ -220,4 +236,32 @@ func (l *tokenLocation) Build(c *nn.Ctx, views []backbone.Features, target *G.No
 	x = nn.SliceTokens(c, nn.LayerNorm(c, "decoder.norm", x), l.kept, 0, l.questions)
 	logits := nn.Linear(c, "head", x, l.positions(), true)
 	return l.output(c, logits, target, views[0].Map.Views)
+}
+
+// Illustrate shows the tokens that the encoder saw at their true places, a blue frame around those whose position it did
+// not know, and then the latter where they were put, a green frame around those that are right.
+func (l *tokenLocation) Illustrate(e Exhibit) ([]look.Tile, error) {
+	picture, tokens, right := e.Views[0], e.Canvases[0].Tokens, 0
+	side := picture.Side / l.grid
+	seen, put := look.Blank(picture.Side), look.Blank(picture.Side)
+	for i, number := range tokens {
+		token := int(number)
+		look.CopyToken(seen, picture, token, token, side)
+		if i >= l.questions {
+			look.CopyToken(put, picture, token, token, side)
+			continue
+		}
+		look.FrameToken(seen, token, side, look.Blue)
+		said, colour := likeliest(e.row(e.Picture*l.questions+i, e.Pictures*l.questions)), look.Red
+		if said == token {
+			colour = look.Green
+			right++
+		}
+		look.CopyToken(put, picture, said, token, side)
+		look.FrameToken(put, said, side, colour)
+	}
+	return []look.Tile{
+		{Caption: fmt.Sprintf("seen, %d without\ntheir places", l.questions), Pixels: seen},
+		{Caption: fmt.Sprintf("put back\n%d of %d right", right, l.questions), Pixels: put},
+	}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"pretrain/backbone"
 	"pretrain/data"
+	"pretrain/look"
 	"pretrain/nn"
 )
 
@@ -154,6 +155,33 @@ func (p *patchPairs) Build(c *nn.Ctx, views []backbone.Features, target *G.Node)
 	return classify(c, logits, nn.ConcatRows(c, labels...), 1./directions), c.Err()
 }
 
+// directionNames are the directions in words.
+var directionNames = [directions]string{"upper left", "above", "upper right", "left", "right", "lower left", "below", "lower right"}
+
+// Illustrate shows the centre with each neighbour at its place. A green frame is a right answer; a red one lies where a
+// wrong answer puts the neighbour.
+func (p *patchPairs) Illustrate(e Exhibit) ([]look.Tile, error) {
+	var tiles []look.Tile
+	for i, neighbour := range e.Views[1:] { // rows of logits are ordered by neighbour, then by picture
+		truth, said := int(e.Target[i]), likeliest(e.row(i*e.Pictures+e.Picture, (len(e.Views)-1)*e.Pictures))
+		pitch := neighbour.Side + neighbour.Side/8
+		drawn := look.Blank(2*pitch + neighbour.Side)
+		look.Paste(drawn, e.Views[0], pitch, pitch)
+		column, row := neighbourCell(truth)
+		look.Paste(drawn, neighbour, column*pitch, row*pitch)
+		colour := look.Green
+		if said != truth {
+			colour = look.Red
+		}
+		column, row = neighbourCell(said)
+		look.Frame(drawn, column*pitch, row*pitch, neighbour.Side, max(1, neighbour.Side/16), colour)
+		tiles = append(tiles, look.Tile{
+			Caption: directionNames[truth] + "\nsaid " + directionNames[said], Pixels: drawn, Outcome: look.OutcomeOf(said == truth),
+		})
+	}
+	return tiles, nil
+}
+
 // mlp is a head of one hidden layer.
 func mlp(c *nn.Ctx, x *G.Node, hidden, classes int) *G.Node {
 	return nn.Linear(c, "head.fc2", nn.GELU(c, nn.Linear(c, "head.fc1", x, hidden, true)), classes, true)
@@ -279,4 +307,28 @@ func commonest(labels []float32, classes int) float64 {
 		}
 	}
 	return float64(most) / float64(total)
+}
+
+// Illustrate shows what one token in the middle, framed white, was told to say of the others: those whose direction it
+// told are green, the others red. Pairs that did not count are left as they are.
+func (t *tokenPairs) Illustrate(e Exhibit) ([]look.Tile, error) {
+	grid := tokenGrid(t.env)
+	tokens, side, asking := grid*grid, e.Views[0].Side/grid, grid/2*grid+grid/2
+	drawn, asked, right := look.Copy(e.Views[0]), 0, 0
+	for other := range tokens {
+		pair := asking*tokens + other
+		label := t.labels[pair]
+		if label < 0 {
+			continue
+		}
+		asked++
+		colour := look.Red
+		if likeliest(e.row(e.Picture*tokens*tokens+pair, e.Pictures*tokens*tokens)) == int(label) {
+			colour = look.Green
+			right++
+		}
+		look.Tint(drawn, other%grid*side, other/grid*side, side, colour, 0.35)
+	}
+	look.FrameToken(drawn, asking, side, [3]float32{1, 1, 1})
+	return []look.Tile{{Caption: "seen", Pixels: e.Views[0]}, {Caption: fmt.Sprintf("directions told\n%d of %d", right, asked), Pixels: drawn}}, nil
 }

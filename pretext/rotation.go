@@ -7,6 +7,7 @@ import (
 
 	"pretrain/backbone"
 	"pretrain/data"
+	"pretrain/look"
 	"pretrain/nn"
 )
 
@@ -106,4 +107,16 @@ func (r *rotation) Build(c *nn.Ctx, views []backbone.Features, target *G.Node) (
 	}
 	logits := nn.Linear(c, "head", nn.ConcatRows(c, pooled...), turns, true)
 	return classify(c, logits, nn.ConcatRows(c, labels...), 1./turns), c.Err()
+}
+
+// Illustrate shows the turned copies with the answers.
+func (r *rotation) Illustrate(e Exhibit) ([]look.Tile, error) {
+	var tiles []look.Tile
+	for v, view := range e.Views { // rows of logits are ordered by copy, then by picture
+		turn, said := int(e.Target[v]), likeliest(e.row(v*e.Pictures+e.Picture, len(e.Views)*e.Pictures))
+		tiles = append(tiles, look.Tile{
+			Caption: fmt.Sprintf("turned %d°\nsaid %d°", 90*turn, 90*said), Pixels: view, Outcome: look.OutcomeOf(said == turn),
+		})
+	}
+	return tiles, nil
 }

@@ -91,6 +91,12 @@ func (d Directory) Evaluations() string { return d.file("eval") }
 // Searches is the folder of the indexes that searches keep.
 func (d Directory) Searches() string { return d.file("search") }
 
+// Gallery is the last pictures of what the run saw and answered, as JSON.
+func (d Directory) Gallery() string { return d.file("pictures.json") }
+
+// Report is the page that tells the run at rest.
+func (d Directory) Report() string { return d.file("report.html") }
+
 // HoldsRun reports whether a run was begun here.
 func (d Directory) HoldsRun() bool {
 	_, err := os.Stat(d.Config())
@@ -152,7 +158,7 @@ func (d Directory) begin(start Start, resolved string) error {
 // clear deletes what a run, and the commands that read it, write. Whatever else a person keeps there stays, in the
 // folders of the run too.
 func (d Directory) clear() error {
-	for _, name := range []string{d.Record(), d.Log(), d.Metrics(), d.file("report.html")} {
+	for _, name := range []string{d.Record(), d.Log(), d.Metrics(), d.Gallery(), d.Report()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -235,6 +241,8 @@ type Record struct {
 	Host       string  `json:"host,omitempty"`   // of the last process that worked on the run
 	Locked     bool    `json:"locked,omitempty"` // that process held the lock on the directory; see Worker
 	Error      string  `json:"error,omitempty"`
+
+	Chance map[string]float64 `json:"chance_accuracy,omitempty"` // of always giving a task's commonest answer
 }
 
 // runID is the id of a run that is resumed, or a new one. It tells the logs of runs apart and decides nothing.

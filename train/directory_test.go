@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // filled makes a directory of these files.
@@ -67,7 +69,7 @@ func TestCheckOfNoDirectory(t *testing.T) {
 // TestBeginDeletesOnlyWhatRunsWrite: overwriting takes away what a run writes, and nothing that a person put beside
 // it or among it; resuming and beginning take away nothing but leftovers.
 func TestBeginDeletesOnlyWhatRunsWrite(t *testing.T) {
-	ours := []string{"run.json", "train.log", "metrics.jsonl", "report.html", "checkpoints/last.ckpt", "checkpoints/step=00000001.ckpt",
+	ours := []string{"run.json", "train.log", "metrics.jsonl", "pictures.json", "report.html", "checkpoints/last.ckpt", "checkpoints/step=00000001.ckpt",
 		"exported/backbone.safetensors", "exported/model.json", "features/train.npy", "features/train.paths.csv", "eval/eval.json"}
 	foreign := []string{"notes.txt", "features/notes.md", "checkpoints/mine/copy.ckpt", "eval.txt", "data/picture.jpg"}
 	const leftover = "checkpoints/step=00000002.ckpt.0123456789abcdef.tmp"
@@ -106,7 +108,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	if err := directory.writeRecord(want); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := directory.ReadRecord(); err != nil || got != want {
+	if got, err := directory.ReadRecord(); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("read %+v, %v", got, err)
 	}
 	write(t, directory.Record(), "{")

@@ -167,6 +167,7 @@ func (s *session) logHook(log *metrics.Log) Hook {
 		}
 		sums = interval{}
 		s.mirror(record)
+		s.live.Publish(record)
 		return log.Append(record)
 	})
 }

@@ -11,11 +11,13 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"pretrain/page"
 )
 
-// newLogger logs to the console, for people unless the configuration asks for JSON, and as JSON, one object a line, to
-// the file. JSON lines carry the id of the run, by which a collector of many runs' logs tells them apart.
-func newLogger(config LoggingConfig, run string, console io.Writer, file *lateFile) (*zap.Logger, error) {
+// newLogger logs to the console, for people unless the configuration asks for JSON, to the live page, and as JSON, one
+// object a line, to the file. JSON lines carry the id of the run, by which a collector of many runs' logs tells them apart.
+func newLogger(config LoggingConfig, run string, console io.Writer, file *lateFile, live *page.Hub) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(config.Level)
 	if err != nil {
 		return nil, Usage(fmt.Errorf("logging.level is %q: must be debug, info, warn or error", config.Level))
@@ -24,11 +26,14 @@ func newLogger(config LoggingConfig, run string, console io.Writer, file *lateFi
 		core := zapcore.NewCore(zapcore.NewJSONEncoder(fileEncoding()), zapcore.AddSync(to), level)
 		return core.With([]zapcore.Field{zap.String("run", run)})
 	}
-	shown := zapcore.NewCore(zapcore.NewConsoleEncoder(consoleEncoding()), zapcore.AddSync(console), level)
+	people := func(to io.Writer) zapcore.Core {
+		return zapcore.NewCore(zapcore.NewConsoleEncoder(consoleEncoding()), zapcore.AddSync(to), level)
+	}
+	shown := people(console)
 	if config.Format == formatJSON {
 		shown = lines(console)
 	}
-	return zap.New(zapcore.NewTee(shown, lines(file))), nil
+	return zap.New(zapcore.NewTee(shown, people(live), lines(file))), nil
 }
 
 // formatJSON is the logging.format of consoles that programs read.

@@ -137,7 +137,7 @@ func TestLogLinesStandAboveTheBar(t *testing.T) {
 // was opened is in it too.
 func TestLogGoesToConsoleAndFile(t *testing.T) {
 	out, file := &console{}, &lateFile{}
-	log, err := newLogger(LoggingConfig{Level: "info"}, "r1", out, file)
+	log, err := newLogger(LoggingConfig{Level: "info"}, "r1", out, file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestLogGoesToConsoleAndFile(t *testing.T) {
 	if got := out.text.String(); !regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  info  early  \{"step": 1\}$`).MatchString(got) {
 		t.Errorf("the console shows %q", got)
 	}
-	if _, err := newLogger(LoggingConfig{Level: "loud"}, "r1", out, file); err == nil || !strings.Contains(err.Error(), "loud") {
+	if _, err := newLogger(LoggingConfig{Level: "loud"}, "r1", out, file, nil); err == nil || !strings.Contains(err.Error(), "loud") {
 		t.Errorf("an unknown level gives %v", err)
 	}
 }

@@ -102,7 +102,8 @@ func (s *session) train(ctx context.Context) error {
 	}
 	defer log.Close()
 	s.progress.begin(s.job.TaskNames, s.trainer.position, s.job.showBar())
-	err = s.trainer.Loop(ctx, s.progressHook(), s.prometheusHook(), s.probeHook(), s.inspectHook(), s.logHook(log), s.boardHook(), s.checkpointHook(log))
+	err = s.trainer.Loop(ctx, s.progressHook(), s.prometheusHook(), s.probeHook(), s.inspectHook(), s.logHook(log), s.boardHook(),
+		s.checkpointHook(log), s.pictureHook())
 	s.progress.end()
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		return s.interrupt(ctx, log)
@@ -140,6 +141,7 @@ func (s *session) finish(ctx context.Context) error {
 		}
 		s.log.Info("exported", zap.String("weights", path))
 	}
+	s.showPictures(ctx)
 	s.log.Info("finished", zap.Int("step", s.trainer.position.Step), zap.Duration("duration", time.Since(s.started).Round(time.Millisecond)))
 	return nil
 }
@@ -197,12 +199,13 @@ func (s *session) record(state string, failure error) error {
 		Precision: string(s.precision()), Threads: s.engine.Workers(), Backbone: s.job.Backbone.Name(), Parameters: s.parameters(), Pictures: s.pictures.Len(),
 		Step: position.Step, Steps: position.Steps,
 		Started: s.started.UTC().Format(time.RFC3339), Seconds: s.earlier + time.Since(s.started).Seconds(),
-		Locked: s.locked,
+		Locked: s.locked, Chance: s.plan().ChanceAccuracy,
 	}
 	record.Host, _ = os.Hostname() // for information only
 	s.mirrors.state = state
 	if failure != nil {
 		record.Error = failure.Error()
 	}
+	s.live.Describe(s.about(record))
 	return s.job.Directory.writeRecord(record)
 }

@@ -17,6 +17,7 @@ import (
 	"pretrain/losses"
 	"pretrain/metrics"
 	"pretrain/nn"
+	"pretrain/page"
 	"pretrain/pretext"
 )
 
@@ -41,6 +42,8 @@ type session struct {
 	folder   *checkpoints.Folder
 	series   *metrics.Series
 	mirrors  mirrors
+	live     *page.Hub   // nil unless it is served
+	shown    *exhibition // nil until somebody looks
 	closers  []func()
 	locked   bool // this process holds the lock on the directory
 
@@ -81,8 +84,11 @@ func (s *session) openLog(context.Context) (err error) {
 	s.progress = &progress{console: s.job.Console, columns: s.job.Columns}
 	s.logFile = &lateFile{}
 	s.onClose(s.logFile.close)
+	if s.job.Metrics.Enabled {
+		s.live = page.NewHub()
+	}
 	s.runID = s.job.Directory.runID(s.job.Start)
-	s.log, err = newLogger(s.job.Logging, s.runID, s.progress, s.logFile)
+	s.log, err = newLogger(s.job.Logging, s.runID, s.progress, s.logFile, s.live)
 	return err
 }
 
@@ -344,7 +350,8 @@ func (s *session) openMetrics(ctx context.Context) error {
 	if warning := server.Warning(); warning != "" {
 		s.log.Warn(warning)
 	}
-	s.log.Info("metrics", zap.String("address", server.Address()))
+	s.live.Register(server.Handle)
+	s.log.Info("metrics", zap.String("address", server.Address()), zap.String("page", "http://"+server.Address()+"/"))
 	s.serve(ctx, server)
 	return nil
 }
@@ -361,6 +368,7 @@ func (s *session) serve(ctx context.Context, server *metrics.Server) {
 		case <-time.After(time.Duration(s.job.Metrics.LingerSeconds) * time.Second):
 		case <-ctx.Done():
 		}
+		s.live.Close()
 	})
 }
 
@@ -385,6 +393,7 @@ func (s *session) openDirectory(ctx context.Context) (err error) {
 	if err := metrics.CutBack(directory.Metrics(), int64(s.trainer.position.Step)); err != nil {
 		return err
 	}
+	s.restorePage()
 	if err := s.series.WatchDisk(string(directory)); err != nil {
 		return err
 	}
