@@ -73,6 +73,16 @@ type Probe struct {
 	Accuracy Number `json:"accuracy"` // 0 to 1
 }
 
+// BestProbe is the accuracy of a probe at its best layer; false if it was not measured.
+func (r Record) BestProbe(name string) (best float64, measured bool) {
+	for _, probe := range r.Probes {
+		if probe.Probe == name && (!measured || float64(probe.Accuracy) > best) {
+			best, measured = float64(probe.Accuracy), true
+		}
+	}
+	return best, measured
+}
+
 // Inspection is a closer look at one step.
 type Inspection struct {
 	Step              int64             `json:"step"`                // that was looked at

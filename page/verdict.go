@@ -173,13 +173,7 @@ func (e *evidence) measureProbes() {
 	for _, name := range []string{"knn", "linear"} {
 		var values []float64
 		for _, record := range e.Records {
-			best := math.NaN()
-			for _, probe := range record.Probes {
-				if probe.Probe == name && !(float64(probe.Accuracy) <= best) {
-					best = float64(probe.Accuracy)
-				}
-			}
-			if !math.IsNaN(best) {
+			if best, ok := record.BestProbe(name); ok {
 				values = append(values, best)
 			}
 		}
@@ -300,6 +294,8 @@ func (e evidence) learned() (string, bool) {
 	}
 	if pretrained, random, ok := e.evaluated(); ok {
 		text += fmt.Sprintf(" The evaluation finds %s by the %s probe, against %s for random weights.", percent(pretrained.Accuracy), pretrained.Probe, percent(random.Accuracy))
+	} else if linear, ok := e.chosen("pretrained", "linear"); ok {
+		text += fmt.Sprintf(" The evaluation finds %s by the linear probe; random weights were not measured beside it.", percent(linear.Accuracy))
 	}
 	return text, true
 }
@@ -310,7 +306,10 @@ func (e evidence) taskText() string {
 	for _, t := range e.tasks {
 		part := fmt.Sprintf("the loss of %s went from %.2f to %.2f", t.name, t.lossBefore, t.loss)
 		if t.gained > 0 {
-			part = fmt.Sprintf("%s is right in %s (chance %s)", t.name, percent(t.accuracy), percent(t.chance))
+			part = fmt.Sprintf("%s is right in %s", t.name, percent(t.accuracy))
+			if t.chance > 0 { // older runs did not record it
+				part += fmt.Sprintf(" (chance %s)", percent(t.chance))
+			}
 		}
 		parts = append(parts, part)
 	}
@@ -330,8 +329,7 @@ func (e evidence) notes(kind Kind) []string {
 		text, _ := e.learned()
 		notes = append(notes, text)
 	}
-	_, _, evaluated := e.evaluated()
-	if e.measurements() == 0 && !evaluated {
+	if e.measurements() == 0 && len(e.Layers) == 0 {
 		notes = append(notes, "No labelled pictures were given (eval.train and eval.test, or `pretrain eval`), so nothing tells whether the features are of use: a pretext loss alone does not.")
 	}
 	for _, t := range e.tasks {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"pretrain/configs"
@@ -38,7 +39,19 @@ func Train(ctx context.Context, resolved *configs.Resolved, options TrainOptions
 	}
 	job.Directory, job.Start, job.Version = directory, options.Start, options.Version
 	job.Console, job.Terminal, job.Columns, job.MemoryLimit = options.Console, options.Terminal, options.Columns, options.MemoryLimit
+	job.Ended = func() { reportOnTraining(options) }
 	return train.Run(ctx, job)
+}
+
+// reportOnTraining writes the report of a run that has ended, well or badly. What goes wrong with it is no reason to call
+// a training failed.
+func reportOnTraining(options TrainOptions) {
+	_, problems, err := Report(ReportOptions{Runs: []string{options.Directory}, Version: options.Version})
+	for _, problem := range append(problems, err) {
+		if problem != nil {
+			fmt.Fprintf(options.Console, "the report is not complete: %v; repeat it by `pretrain report %s`\n", problem, options.Directory)
+		}
+	}
 }
 
 // newJob hands each section to the part of the program that it is for.

@@ -49,6 +49,10 @@ type Job struct {
 	Logging     LoggingConfig
 
 	MemoryLimit int64 // bytes that the process may take; 0 = what the machine has free
+
+	// Ended, if it is there, is called when a run that had begun has ended, well or badly, with everything in its directory,
+	// before it is served on for Metrics.LingerSeconds.
+	Ended func()
 }
 
 // Interrupted is the error of a run that was told to stop and has saved a checkpoint.
@@ -80,7 +84,15 @@ func Run(ctx context.Context, job Job) error {
 		}
 		return err
 	}
-	err := s.train(ctx)
+	err := s.end(s.train(ctx))
+	if job.Ended != nil {
+		job.Ended()
+	}
+	return err
+}
+
+// end records how the training ended.
+func (s *session) end(err error) error {
 	switch interrupted := (*Interrupted)(nil); {
 	case err == nil:
 		return s.record(StateFinished, nil)

@@ -138,7 +138,7 @@ Exit codes: 0 success; 1 failure; 2 bad usage or configuration, before any work;
 		SilenceErrors: true,
 	})
 	root.AddCommand(
-		p.trainCommand(), p.watchCommand(), p.runsCommand(), p.compareCommand(),
+		p.trainCommand(), p.watchCommand(), p.runsCommand(), p.compareCommand(), p.reportCommand(),
 		p.evalCommand(), p.extractCommand(), p.exportCommand(), p.importCommand(), p.configCommand(),
 		p.searchCommand(), p.dedupeCommand(), p.mapCommand(), p.lookCommand(),
 		p.tasksCommand(), p.backbonesCommand(), p.benchCommand(), p.sampleCommand(), p.versionCommand(),

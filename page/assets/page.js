@@ -104,8 +104,7 @@
       for (const s of this.series) {
         if (s.aside) { this.cells.push(null); continue; }
         const cells = [make("td"), make("td"), make("td")];
-        const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
-        swatch.style.background = s.colour;
+        const swatch = swatchOf(s);
         body.append(make("tr", {}, make("th", { scope: "row" }, swatch, s.name), ...cells));
         this.cells.push(cells);
       }
@@ -126,6 +125,14 @@
         this.cells[i][2].textContent = show(most(finite), this.spec.unit);
       });
     }
+  }
+  // swatchOf is a short piece of a curve.
+  function swatchOf(s) {
+    const name = "http://www.w3.org/2000/svg", svg = document.createElementNS(name, "svg"), line = document.createElementNS(name, "line");
+    for (const [key, value] of Object.entries({ class: "swatch", viewBox: "0 0 26 8", "aria-hidden": "true" })) svg.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ x1: 0, x2: 26, y1: 4, y2: 4, stroke: s.colour, "stroke-width": 4, "stroke-dasharray": s.dash ? s.dash.join(" ") : "" })) line.setAttribute(key, value);
+    svg.append(line);
+    return svg;
   }
   const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
   const most = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -205,7 +212,7 @@
     }), { colour: many ? colour(run.number) : ramp(i, layers.length), dash: many ? dashes[i % dashes.length] : undefined }));
     const result = [
       { group: "Learning", title: "Loss", about: "of each task, before weighting", of: "task", unit: "number", series: each((t) => (r) => r.tasks[t] && r.tasks[t].loss) },
-      { group: "Learning", title: "Accuracy", about: "of each task; dashed: always the commonest answer", of: "task", unit: "ratio", zero: true, series: accuracies },
+      { group: "Learning", title: "Accuracy", about: many ? "of each task" : "of each task; dashed: always the commonest answer", of: "task", unit: "ratio", zero: true, series: accuracies },
       ...measures.map((m) => ({ group: "Learning", title: m === "psnr" ? "PSNR" : m, about: m === "psnr" ? "of the predicted colours, in decibel" : "measured by the tasks themselves", of: "task", unit: "number",
         series: each((t) => (r) => r.tasks[t] && r.tasks[t].metrics && r.tasks[t].metrics[m]) })),
       { group: "Learning", title: "Probes", about: "accuracy on labelled pictures of simple classifiers on the frozen features, best layer", of: "probe", unit: "ratio",
@@ -222,7 +229,7 @@
       { group: "Speed", title: "Waiting for data", about: "part of the time; above a quarter the run starves", of: "", unit: "ratio", most: 0.05, zero: true, series: single("waiting", (r) => r.data_wait_ratio, 1) },
       { group: "Speed", title: "Phases of a step", about: "seconds, one upon the other", of: "phase", unit: "seconds", stack: true,
         series: many ? () => [] : (run) => phases.map((p, i) => curve(run, p, (r) => r.phase_seconds && r.phase_seconds[p], { colour: colour(i) })) },
-      { group: "Speed", title: "Share of peak", about: "arithmetic of the passes over what the processor reaches on registers alone", of: "", unit: "ratio", zero: true, series: single("share of peak", (r) => r.peak_share, 2) },
+      { group: "Speed", title: "Share of peak", about: "arithmetic of the passes over what the processor reaches on registers alone", of: "", unit: "ratio", zero: true, series: single("share of peak", (r) => r.peak_share || undefined, 2) },
     ];
     return result.map((c) => ({ axis: many ? "picture" : "step", ...c }));
   }
@@ -280,7 +287,7 @@
     };
     const cell = (a, b) => {
       if (a === b) return make("td", {}, "–");
-      const v = cosine(a, b), td = make("td", {}, v === null ? "–" : v.toFixed(2));
+      const v = cosine(a, b), td = make("td", {}, v === null ? "–" : v.toFixed(2).replace(/^-0\.00$/, "0.00"));
       if (v !== null) td.style.background = v < 0 ? `rgb(214 69 65 / ${Math.min(1, -v) * 0.75})` : `rgb(32 126 205 / ${Math.min(1, v) * 0.75})`;
       return td;
     };
@@ -459,7 +466,7 @@
     return rows.map(([name, of]) => [name, ...runs.map(of)]).filter((row) => row.slice(1).some((v) => v !== "–"));
   }
   function tableOf(caption, head, rows) {
-    return make("div", { class: "scroll" }, make("table", {}, make("caption", {}, caption),
+    return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption }, make("table", {}, make("caption", {}, caption),
       make("thead", {}, make("tr", {}, ...head.map((h) => make("th", { scope: "col" }, h)))),
       make("tbody", {}, ...rows.map((r) => make("tr", {}, make("th", { scope: "row" }, r[0]), ...r.slice(1).map((v) => make("td", {}, v)))))));
   }
@@ -475,8 +482,8 @@
     const parts = [curves.element];
     if (many) {
       parts.unshift(make("section", { "aria-label": "Results" }, make("h2", {}, "Side by side"),
-        make("div", { class: "card" }, tableOf("Results", ["", ...runs.map((r) => r.name)], resultsOf(runs))),
-        make("div", { class: "card sheet" }, report.differences && report.differences.length ?
+        make("div", { class: "card results" }, tableOf("Results", ["", ...runs.map((r) => r.name)], resultsOf(runs))),
+        make("div", { class: "card sheet results" }, report.differences && report.differences.length ?
           tableOf("Where the configurations differ", ["key", ...runs.map((r) => r.name)], report.differences.map((d) => [d.key, ...d.values])) :
           make("p", {}, "The configurations do not differ."))));
     }
