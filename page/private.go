@@ -8,9 +8,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// absolute finds absolute paths of any system in a text; what is left of them is their last element. Addresses of the web,
-// whose slashes follow a colon, are no paths.
-var absolute = regexp.MustCompile(`(^|[\s"'=(\[,])(?:~|[A-Za-z]:)?[/\\](?:[^\s"',:;()\[\]/\\]+[/\\]+)*([^\s"',:;()\[\]/\\]*)`)
+// absolute finds absolute paths of any system in a text; what is left of them is their last element. Folders may have spaces
+// in their names. Addresses of the web, whose slashes follow a colon, are no paths.
+var absolute = regexp.MustCompile(`(^|[\s"'=(\[,])(?:~|[A-Za-z]:)?[/\\]+` +
+	`(?:[^\s` + ends + `](?:[^\n` + ends + `]*[^\s` + ends + `])?[/\\]+)*([^\s` + ends + `]+)`)
+
+// ends are the characters that end an element of a path, within brackets of a regular expression.
+const ends = `"',:;()\[\]/\\`
 
 // HidePaths leaves the last element of every absolute path in a text of many lines.
 func HidePaths(text string) string { return absolute.ReplaceAllString(text, "$1$2") }
