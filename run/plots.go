@@ -13,6 +13,7 @@ import (
 
 	"pretrain/metrics"
 	"pretrain/page"
+	"pretrain/train"
 )
 
 // Size of a figure: one column of a paper and a half.
@@ -44,7 +45,7 @@ var figures = []figure{
 // plotRuns draws every figure as SVG and as PNG into a folder and returns the files.
 func plotRuns(folder string, runs []page.Run) (written []string, err error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("plots: %w", err)
+		return nil, train.Usage(fmt.Errorf("--plots: %w", err))
 	}
 	for _, f := range figures {
 		drawn, count, err := f.draw(runs)

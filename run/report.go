@@ -135,8 +135,8 @@ func readLog(path string) ([]string, error) {
 		return nil, err
 	}
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	if from > 0 {
-		lines = lines[1:] // cut in the middle
+	if from > 0 || lines[0] == "" {
+		lines = lines[1:] // cut in the middle, or there are none
 	}
 	lines = lines[max(0, len(lines)-logLines):]
 	for i, line := range lines {
