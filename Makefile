@@ -21,10 +21,11 @@ test: ## all tests that need nothing beyond Go; says which outside programs were
 	@/usr/bin/python3 -c 'import numpy' 2>/dev/null || echo "not tested: the features against NumPy (Debian package python3-numpy)"
 	@/usr/bin/python3 -c 'import onnx, torchvision' 2>/dev/null || echo "not tested: exported networks against ONNX and PyTorch (Debian packages python3-onnx, python3-torchvision)"
 	@test -d tools/onnxruntime/node_modules || echo "not tested: exported networks against ONNX Runtime (make onnxruntime)"
+	@command -v chromium >/dev/null || echo "not tested: the pages in a browser (Debian package chromium)"
 	@test -n "$$SLOW_TESTS" || echo "not tested: killing a run ten times (set SLOW_TESTS=1)"
 
 race: ## the tests of everything concurrent, under the race detector
-	go test -race -short ./data/... ./train/... ./metrics/... ./eval/...
+	go test -race -short ./data/... ./train/... ./metrics/... ./page/... ./eval/...
 	go test -race -short -run 'Worker|Parallel|Engine|MatMul|Convert|Attention$$|LayerNorm|BatchNorm' ./internal/kernel -rapid.checks=5
 
 lint: ## formatting, vet, staticcheck
