@@ -55,7 +55,8 @@ type exhibition struct {
 // newExhibition compiles the graph of the tasks' answers.
 func (s *session) newExhibition() (*exhibition, error) {
 	e := &exhibition{session: s}
-	e.count = min(e.pictureCount(), s.job.Train.BatchSize, s.pictures.Len())
+	count := exhibited(s.job.Backbone.UsesBatchStatistics(), s.trainer.plan.viewBytes())
+	e.count = min(count, s.job.Train.BatchSize, s.pictures.Len())
 	parts, err := s.parts(s.trainer, s.job.Train.BatchSize)
 	if err != nil {
 		return nil, err
@@ -97,16 +98,20 @@ func newAnswers(parts StepParts, beside *Step) (*Step, []*G.Node, error) {
 	return s, logits, err
 }
 
-// pictureCount is the number of pictures that the tasks are shown at once.
-func (e *exhibition) pictureCount() int {
-	if !e.job.Backbone.UsesBatchStatistics() {
+// exhibited is the number of pictures that the tasks are shown at once, if the views of one take so many bytes.
+func exhibited(batchStatistics bool, bytes int64) int {
+	if !batchStatistics {
 		return exhibits
 	}
-	bytes := 0
-	for _, pass := range e.trainer.plan.Passes {
-		bytes += len(pass.Slots) * pass.Side * pass.Side * 3 * 4
+	return min(batchNormalised, max(exhibits, int(exhibitBytes/bytes)))
+}
+
+// viewBytes is what the views of one picture take.
+func (p *Plan) viewBytes() (bytes int64) {
+	for _, pass := range p.Passes {
+		bytes += int64(len(pass.Slots) * pass.Side * pass.Side * 3 * 4)
 	}
-	return min(batchNormalised, max(exhibits, exhibitBytes/bytes))
+	return bytes
 }
 
 // gallery draws everything.

@@ -213,3 +213,16 @@ func TestAboutHidesPaths(t *testing.T) {
 		t.Errorf("it says %s", text)
 	}
 }
+
+// TestExhibitedPicturesAreBounded: a network that normalises a batch is shown many pictures, as far as they are small.
+func TestExhibitedPicturesAreBounded(t *testing.T) {
+	for _, test := range []struct {
+		batchStatistics bool
+		bytes           int64
+		want            int
+	}{{false, 1, exhibits}, {true, 1000, batchNormalised}, {true, 2 << 20, 32}, {true, 1 << 30, exhibits}} {
+		if got := exhibited(test.batchStatistics, test.bytes); got != test.want {
+			t.Errorf("%v, %d bytes: %d pictures, want %d", test.batchStatistics, test.bytes, got, test.want)
+		}
+	}
+}

@@ -23,12 +23,13 @@ type Memory struct {
 	Evaluation int64 // the backbone as it is read during training
 	Pictures   int64 // kept decoded
 	Inspection int64 // closer looks at a step; see metrics.inspect_every_steps
+	Shown      int64 // views of what is drawn for the live page and the report; see metrics.pictures
 	Program    int64 // ProgramBytes
 }
 
 // Total is the sum.
 func (m Memory) Total() int64 {
-	return m.Arena + m.Parameters + m.Gradients + m.Optimizer + m.Batches + m.Evaluation + m.Pictures + m.Inspection + m.Program
+	return m.Arena + m.Parameters + m.Gradients + m.Optimizer + m.Batches + m.Evaluation + m.Pictures + m.Inspection + m.Shown + m.Program
 }
 
 // String lists the parts that are there.
@@ -40,7 +41,7 @@ func (m Memory) String() string {
 	}{
 		{"intermediate results", m.Arena}, {"parameters", m.Parameters}, {"gradients", m.Gradients}, {"optimizer", m.Optimizer},
 		{"batches", m.Batches}, {"evaluation", m.Evaluation}, {"pictures kept (data.cache_mib)", m.Pictures},
-		{"closer looks (metrics.inspect_every_steps)", m.Inspection}, {"the program", m.Program},
+		{"closer looks (metrics.inspect_every_steps)", m.Inspection}, {"pictures shown (metrics.pictures)", m.Shown}, {"the program", m.Program},
 	} {
 		if part.bytes > 0 {
 			parts = append(parts, part.name+" "+memory.Text(part.bytes))
@@ -170,6 +171,10 @@ func (s *session) checkMemory(t *Trainer) error {
 		needed := MemoryOf(size, MemoryUse{s.job.Optimizer, s.job.Train.Accumulate, s.job.Data.Prefetch + 1})
 		needed.Evaluation, needed.Pictures = fixed.Evaluation, fixed.Pictures
 		needed.Inspection = inspectionBytes(s.job.Metrics.InspectEverySteps, len(t.tasks), size.Parameters, size.Inputs)
+		if s.job.Metrics.Pictures {
+			views := max(1, parts.Plan.viewBytes())
+			needed.Shown = views * int64(min(batch, exhibited(s.job.Backbone.UsesBatchStatistics(), views)))
+		}
 		return needed, err
 	})
 }
