@@ -55,6 +55,9 @@ func Compare(names []string, compared []*Run) Comparison {
 	return c
 }
 
+// Settings are the keys of the configuration whose values are not the same in all runs. No weights are read for it.
+func Settings(compared []*Run) []Difference { return settingsOf(compared) }
+
 // explain lists what accounts for different weights of run i and the first.
 func (s *SameWeight) explain(c Comparison, i int) {
 	for _, difference := range slices.Concat(c.Settings, c.Surroundings) {

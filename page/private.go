@@ -38,7 +38,7 @@ func HideConfigPaths(config string) string {
 
 func hideScalars(node *yaml.Node) {
 	if node.Kind == yaml.ScalarNode {
-		node.Value = lastElement(node.Value)
+		node.Value = LastElement(node.Value)
 	}
 	node.HeadComment, node.LineComment, node.FootComment = "", "", ""
 	for _, child := range node.Content {
@@ -46,8 +46,8 @@ func hideScalars(node *yaml.Node) {
 	}
 }
 
-// lastElement is what a person needs to recognise a path or an address.
-func lastElement(value string) string {
+// LastElement is what a person needs to recognise the path or the address that a setting is; other settings stay.
+func LastElement(value string) string {
 	if address, err := url.Parse(value); err == nil && address.Host != "" {
 		return address.Scheme + "://" + address.Host
 	}

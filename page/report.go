@@ -18,7 +18,7 @@ type Report struct {
 // Difference is a key that configurations disagree about.
 type Difference struct {
 	Key    string   `json:"key"`
-	Values []string `json:"values"` // one a run; "–" for a run that has no such key
+	Values []string `json:"values"` // one a run; empty for a run that has no such key
 }
 
 // reportHead comes before the styles. The policy forbids the page to fetch anything, so that it cannot give away what it

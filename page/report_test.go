@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"pretrain/metrics"
 )
 
@@ -50,23 +48,6 @@ func TestWriteReport(t *testing.T) {
 	}
 	if read.Made != "Report of pretrain 1.2, 4 March 2026, 05:06 UTC" {
 		t.Errorf("made: %q", read.Made)
-	}
-}
-
-func TestDifferences(t *testing.T) {
-	runs := []Run{
-		{About: About{Config: "train: {epochs: 3, seed: 1}\ndata:\n  mean: [1, 2]\nold: x\n"}},
-		{About: About{Config: "train: {epochs: 9, seed: 1}\ndata:\n  mean: [1, 3]\n"}},
-		{About: About{Config: "train: {epochs: 3, seed: 1}\ndata:\n  mean: [1, 2]\nold: x\n"}},
-	}
-	want := []Difference{
-		{"data.mean", []string{"[1, 2]", "[1, 3]", "[1, 2]"}}, {"old", []string{"x", "–", "x"}}, {"train.epochs", []string{"3", "9", "3"}},
-	}
-	if diff := cmp.Diff(want, Differences(runs)); diff != "" {
-		t.Error(diff)
-	}
-	if got := Differences([]Run{{About: About{Config: "["}}, {}}); len(got) != 0 {
-		t.Errorf("of no configurations: %v", got)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pretrain/eval"
+	"pretrain/history"
 	"pretrain/internal/atomicfile"
 	"pretrain/metrics"
 	"pretrain/page"
@@ -37,17 +38,19 @@ func Report(options ReportOptions) (written []string, problems []error, err erro
 		return nil, nil, train.Usage(fmt.Errorf("--out is missing: a report on %d runs belongs to none of them; name a file, for instance --out report.html", len(options.Runs)))
 	}
 	var report page.Report
+	var read []*history.Run
 	for i, name := range reportNames(options.Runs) {
-		run, unread, err := readAtRest(train.Directory(options.Runs[i]), name)
+		r, err := history.Read(options.Runs[i])
 		if err != nil {
 			return nil, nil, err
 		}
-		report.Runs = append(report.Runs, run)
-		for _, problem := range unread {
+		shown, unread := atRest(r, name)
+		report.Runs, read = append(report.Runs, shown), append(read, r)
+		for _, problem := range append(r.Problems, unread...) {
 			problems = append(problems, fmt.Errorf("%s: %w", options.Runs[i], problem))
 		}
 	}
-	report.Differences = page.Differences(report.Runs)
+	report.Differences = differences(read)
 	out := cmp.Or(options.Out, train.Directory(options.Runs[0]).Report())
 	if err := atomicfile.Write(out, true, func(w io.Writer) error {
 		return page.WriteReport(w, report, options.Version, time.Now())
@@ -79,30 +82,41 @@ func reportNames(directories []string) []string {
 	return names
 }
 
-// readAtRest reads what a page shows of a run. Whatever is damaged or missing is left out and returned as a problem.
-func readAtRest(d train.Directory, name string) (run page.Run, problems []error, err error) {
-	if !d.HoldsRun() {
-		return run, nil, train.Usage(fmt.Errorf("%s holds no run (config.resolved.yaml is missing): name the directory that `pretrain train --out` was given", d))
+// differences are those of the configurations, without paths.
+func differences(runs []*history.Run) []page.Difference {
+	differences := []page.Difference{}
+	for _, setting := range history.Settings(runs) {
+		d := page.Difference{Key: setting.Name}
+		for _, value := range setting.Values {
+			d.Values = append(d.Values, page.LastElement(value))
+		}
+		differences = append(differences, d)
 	}
+	return differences
+}
+
+// atRest is what a page shows of a run. Whatever is damaged or missing is left out and returned as a problem.
+func atRest(r *history.Run, name string) (shown page.Run, problems []error) {
 	note := func(err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a run need not have got that far
 			problems = append(problems, err)
 		}
 	}
-	config, err := os.ReadFile(d.Config())
+	config, err := os.ReadFile(r.Directory.Config())
 	note(err)
-	record, err := d.ReadRecord()
+	record, why := r.Record, ""
+	record.State, why = r.State(time.Now())
+	record.Error = cmp.Or(record.Error, why)
+	shown.Records = r.Metrics
+	shown.About = train.About(name, record, taskNames(r.Metrics, record), string(config))
+	shown.Log, err = readLog(r.Directory.Log())
 	note(err)
-	run.Records, err = metrics.ReadLog(d.Metrics())
+	shown.Gallery, err = readGallery(r.Directory.Gallery())
 	note(err)
-	run.About = train.About(name, record, taskNames(run.Records, record), string(config))
-	run.Log, err = readLog(d.Log())
-	note(err)
-	run.Gallery, err = readGallery(d.Gallery())
-	note(err)
-	run.Layers, err = readLayers(filepath.Join(d.Evaluations(), "eval.json"))
-	note(err)
-	return run, problems, nil
+	if report := r.Evaluation("eval"); report != nil {
+		shown.Layers = layersOf(*report)
+	}
+	return shown, problems
 }
 
 // taskNames are those that the run has recorded.
@@ -154,21 +168,13 @@ func readGallery(path string) (json.RawMessage, error) {
 	return text, err
 }
 
-// readLayers reads the rows of an evaluation.
-func readLayers(path string) ([]page.Layer, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var report eval.Report
-	if err := json.Unmarshal(text, &report); err != nil {
-		return nil, fmt.Errorf("%s: %w; evaluate the run again", filepath.Base(path), err)
-	}
+// layersOf are the rows of an evaluation.
+func layersOf(report eval.Report) []page.Layer {
 	var layers []page.Layer
 	for _, row := range report.Rows {
 		layers = append(layers, page.Layer{
 			Features: row.Features, Layer: row.Layer, Probe: row.Probe, Accuracy: metrics.Number(row.Accuracy), Chosen: row.Chosen,
 		})
 	}
-	return layers, nil
+	return layers
 }

@@ -134,8 +134,8 @@ func testReportMistakes(t *testing.T, one, other string) {
 		options ReportOptions
 		says    string
 	}{
-		"no run":             {ReportOptions{Runs: []string{t.TempDir()}}, "holds no run"},
-		"no such directory":  {ReportOptions{Runs: []string{filepath.Join(one, "nowhere")}}, "holds no run"},
+		"no run":             {ReportOptions{Runs: []string{t.TempDir()}}, "not the directory of a run"},
+		"no such directory":  {ReportOptions{Runs: []string{filepath.Join(one, "nowhere")}}, "no such file"},
 		"two without --out":  {ReportOptions{Runs: []string{one, other}}, "--out is missing"},
 		"out below a file":   {ReportOptions{Runs: []string{one}, Out: filepath.Join(file, "report.html")}, file},
 		"plots below a file": {ReportOptions{Runs: []string{one}, Plots: filepath.Join(file, "plots")}, file},

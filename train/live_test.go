@@ -161,7 +161,7 @@ func TestAResumedRunShowsItsPast(t *testing.T) {
 	if err := json.Unmarshal([]byte(snapshot), &shown); err != nil {
 		t.Fatalf("%v: %.200s", err, snapshot)
 	}
-	if len(shown.Records) <= before || shown.Records[0].Step != 1 || shown.Name != "run" || shown.State != stateRunning {
+	if len(shown.Records) <= before || shown.Records[0].Step != 1 || shown.Name != "run" || shown.State != StateRunning {
 		t.Errorf("%s, %s: %d records, %d of them of the past", shown.Name, shown.State, len(shown.Records), before)
 	}
 }

@@ -484,7 +484,7 @@
       parts.unshift(make("section", { "aria-label": "Results" }, make("h2", {}, "Side by side"),
         make("div", { class: "card results" }, tableOf("Results", ["", ...runs.map((r) => r.name)], resultsOf(runs))),
         make("div", { class: "card sheet results" }, report.differences && report.differences.length ?
-          tableOf("Where the configurations differ", ["key", ...runs.map((r) => r.name)], report.differences.map((d) => [d.key, ...d.values])) :
+          tableOf("Where the configurations differ", ["key", ...runs.map((r) => r.name)], report.differences.map((d) => [d.key, ...d.values.map((v) => v || "–")])) :
           make("p", {}, "The configurations do not differ."))));
     }
     for (const run of runs) {
