@@ -87,8 +87,12 @@ func differences(runs []*history.Run) []page.Difference {
 	differences := []page.Difference{}
 	for _, setting := range history.Settings(runs) {
 		d := page.Difference{Key: setting.Name}
-		for _, value := range setting.Values {
-			d.Values = append(d.Values, page.LastElement(value))
+		for i, value := range setting.Values {
+			shown := page.LastElement(value)
+			if i > 0 && value != setting.Values[0] && shown == d.Values[0] {
+				shown += " (elsewhere)" // folders of one name
+			}
+			d.Values = append(d.Values, shown)
 		}
 		differences = append(differences, d)
 	}

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"pretrain/history"
 	"pretrain/page"
 	"pretrain/train"
 )
@@ -169,5 +172,17 @@ func TestReportNames(t *testing.T) {
 	got := reportNames([]string{"/a/first", "/b/second/", "/b/first", "/c/b/first"})
 	if want := []string{"first", "second", "b/first", "c/b/first"}; strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestFoldersOfOneName differ though their last elements do not.
+func TestFoldersOfOneName(t *testing.T) {
+	setting := func(path string) *history.Run {
+		return &history.Run{Settings: []history.Setting{{Path: "data.path", Value: path}}}
+	}
+	got := differences([]*history.Run{setting("/a/train"), setting("/b/train"), setting("/a/train"), setting("/c/other")})
+	want := []page.Difference{{Key: "data.path", Values: []string{"train", "train (elsewhere)", "train", "other"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
