@@ -38,7 +38,8 @@ var titles = map[Kind]string{
 	Starved: "Starved of data", Early: "Too early to say", Stuck: "Does not learn", Learned: "Learns its tasks",
 }
 
-// Thresholds of the rules. They are meant to be right about plain cases and silent about others.
+// Thresholds of the rules. They are meant to be right about plain cases and silent about others. Where deploy/prometheus has
+// an alert for the same, both have the same threshold.
 const (
 	// A run that has done less than a twentieth of its steps and no epoch, or has fewer lines than this, is young: losses
 	// fall steeply at first whatever happens later, and features of random weights look collapsed.
@@ -47,19 +48,19 @@ const (
 	climbing = 1.5
 	// Random weights give features an effective rank of some ten and more; one or two directions are a collapse (Garrido et
 	// al. 2023). The spread is 1 for features in random directions, and nears 0 as all become one.
-	collapsedRank, collapsedSpread = 2, 0.05
+	collapsedRank, collapsedSpread = 2.5, 0.05
 	// Nineteen twentieths of what can be gained over chance is a ceiling: real pictures keep tasks below it for long.
 	ceiling = 0.95
 	// Probes on a few hundred pictures waver by about two points of a hundred: less gain is none.
 	flat = 0.02
-	// A quarter of the time spent waiting for data costs a third of the speed. The first lines do not count, as the cache is
+	// A fifth of the time spent waiting for data costs a quarter of the speed. The first lines do not count, as the cache is
 	// filled then.
-	starving, starvingRecords = 0.25, 5
+	starving, starvingRecords = 0.2, 5
 	// A task that gains less than a twentieth over chance and whose loss has fallen by less than a twentieth has not begun
 	// to learn.
 	moved = 0.05
 	// Cosines of gradients waver around 0 where tasks have nothing to do with each other.
-	fighting = -0.05
+	fighting = -0.1
 )
 
 // Judge holds a run against the rules. Its verdict holds for what the run has recorded so far.
@@ -204,22 +205,23 @@ func (e evidence) diverged() (string, bool) {
 }
 
 func (e evidence) collapsed() (string, bool) {
-	health, ok := e.health()
-	if e.young || !ok || float64(health.Rank) >= collapsedRank && float64(health.Spread) >= collapsedSpread {
-		return "", false
-	}
-	return fmt.Sprintf("The features of layer %s of all pictures are nearly the same: effective rank %.1f (below %d is a collapse), spread %.2f of that of random directions (below %.2f).",
-		health.Layer, health.Rank, collapsedRank, health.Spread, collapsedSpread), true
-}
-
-// health is what the last closer look said of the deepest layer.
-func (e evidence) health() (metrics.FeatureHealth, bool) {
-	for _, record := range slices.Backward(e.Records) {
-		if record.Inspection != nil && len(record.Inspection.Features) > 0 {
-			return record.Inspection.Features[len(record.Inspection.Features)-1], true
+	for _, health := range slices.Backward(e.health()) {
+		if !e.young && (health.Rank < collapsedRank || health.Spread < collapsedSpread) {
+			return fmt.Sprintf("The features of layer %s of all pictures are nearly the same: effective rank %.1f (below %g is a collapse), spread %.2f of that of random directions (below %g).",
+				health.Layer, health.Rank, collapsedRank, health.Spread, collapsedSpread), true
 		}
 	}
-	return metrics.FeatureHealth{}, false
+	return "", false
+}
+
+// health is what the last closer look said of the layers.
+func (e evidence) health() []metrics.FeatureHealth {
+	for _, record := range slices.Backward(e.Records) {
+		if record.Inspection != nil && len(record.Inspection.Features) > 0 {
+			return record.Inspection.Features
+		}
+	}
+	return nil
 }
 
 // shortcut needs labels: only they tell a task that is solved by a trick from one that is solved by understanding.

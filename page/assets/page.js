@@ -226,7 +226,7 @@
       { group: "Optimization", title: "Size of updates", about: "change of a block in one step over its weights; about 0.001 is usual", of: "block", unit: "number", log: true,
         series: many ? () => [] : (run) => blocks.map((b, i) => curve(run, b, inspected((s) => s.updates[b]), { colour: ramp(i, blocks.length) })) },
       { group: "Speed", title: "Throughput", about: "pictures a second", of: "", unit: "rate", zero: true, series: single("pictures a second", (r) => r.pictures_per_second) },
-      { group: "Speed", title: "Waiting for data", about: "part of the time; above a quarter the run starves", of: "", unit: "ratio", most: 0.05, zero: true, series: single("waiting", (r) => r.data_wait_ratio, 1) },
+      { group: "Speed", title: "Waiting for data", about: "part of the time; above a fifth the run starves", of: "", unit: "ratio", most: 0.05, zero: true, series: single("waiting", (r) => r.data_wait_ratio, 1) },
       { group: "Speed", title: "Phases of a step", about: "seconds, one upon the other", of: "phase", unit: "seconds", stack: true,
         series: many ? () => [] : (run) => phases.map((p, i) => curve(run, p, (r) => r.phase_seconds && r.phase_seconds[p], { colour: colour(i) })) },
       { group: "Speed", title: "Share of peak", about: "arithmetic of the passes over what the processor reaches on registers alone", of: "", unit: "ratio", zero: true, series: single("share of peak", (r) => r.peak_share || undefined, 2) },
