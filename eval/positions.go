@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"pretrain/backbone"
+	"pretrain/data"
 	"pretrain/nn"
 
 	G "gorgonia.org/gorgonia"
@@ -45,6 +46,12 @@ type Attention struct {
 
 // Positions prepares to read layers of so many pictures at once.
 func (m *Model) Positions(views int, layers ...int) (*Positions, error) {
+	return m.PositionsBeside(nil, views, layers...)
+}
+
+// PositionsBeside is Positions in the memory of another program that runs on the same engine, between its runs. What was
+// read holds until that program runs.
+func (m *Model) PositionsBeside(other *nn.Program, views int, layers ...int) (*Positions, error) {
 	p := &Positions{model: m, views: views}
 	c, side := nn.NewCtx(m.store, false), m.Backbone.Side()
 	p.images = c.Input("images", views*side*side, 3)
@@ -63,8 +70,32 @@ func (m *Model) Positions(views int, layers ...int) (*Positions, error) {
 			wanted = append(wanted, nodes.attention)
 		}
 	}
+	if other != nil {
+		p.program, err = nn.CompileBeside(other, c, m.engine, nil, wanted...)
+		return p, err
+	}
 	p.program, err = nn.Compile(c, m.engine, nil, wanted...)
 	return p, err
+}
+
+// LastLayers are the numbers of the last so many layers, or of all where there are fewer.
+func (m *Model) LastLayers(count int) (layers []int) {
+	for layer := max(1, m.Layers()-count+1); layer <= m.Layers(); layer++ {
+		layers = append(layers, layer)
+	}
+	return layers
+}
+
+// Look reads pictures, preprocessed as for evaluation.
+func (p *Positions) Look(pictures []data.Image) ([]LayerPositions, error) {
+	side := p.model.Backbone.Side()
+	pixels := make([]float32, 0, len(pictures)*side*side*3)
+	for _, picture := range pictures {
+		view := data.Preprocess(picture, side)
+		p.model.Normalization.Apply(view.Data, view)
+		pixels = append(pixels, view.Data...)
+	}
+	return p.Read(pixels)
 }
 
 func (p *Positions) nodes(c *nn.Ctx, features backbone.Features, layer int) positionNodes {

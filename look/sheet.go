@@ -3,13 +3,11 @@
 package look
 
 import (
-	"errors"
 	"image"
 	"image/color"
 	"image/jpeg"
 	"image/png"
 	"io"
-	"os"
 	"strings"
 
 	"golang.org/x/image/draw"
@@ -68,18 +66,12 @@ type Tile struct {
 	Outcome Outcome
 }
 
-// Write draws the sheet into a file, PNG or JPEG by its extension.
-func (s Sheet) Write(path string) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return err
+// Encode draws the sheet, as JPEG if the name that it is for ends in .jpg, else as PNG.
+func (s Sheet) Encode(w io.Writer, name string) error {
+	if strings.HasSuffix(name, ".jpg") {
+		return encodeJPEG(w, s.Draw())
 	}
-	if strings.HasSuffix(path, ".jpg") {
-		err = encodeJPEG(file, s.Draw())
-	} else {
-		err = png.Encode(file, s.Draw())
-	}
-	return errors.Join(err, file.Close())
+	return png.Encode(w, s.Draw())
 }
 
 func encodeJPEG(w io.Writer, m image.Image) error {

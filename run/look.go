@@ -14,6 +14,7 @@ import (
 	"pretrain/eval"
 	"pretrain/internal/atomicfile"
 	"pretrain/layout"
+	"pretrain/look"
 	"pretrain/train"
 	"pretrain/view"
 )
@@ -67,25 +68,25 @@ func (r *Run) Look(ctx context.Context, options LookOptions) (Looked, error) {
 	if len(seen.pictures) == 0 {
 		return looked, train.Usage(fmt.Errorf("none of %d pictures can be read; the first one, %s: %w", len(looked.Bad), looked.Bad[0].Path, looked.Bad[0].Err))
 	}
-	sheet, err := r.sheet(seen)
+	rows, err := r.rows(seen)
 	if err != nil {
 		return looked, err
 	}
-	for i, row := range sheet {
+	for i, row := range rows {
 		looked.Files = append(looked.Files, files[seen.numbers[i]])
-		if err := writeSheet(files[seen.numbers[i]], view.Sheet{row}, options.Overwrite); err != nil {
+		if err := writeSheet(files[seen.numbers[i]], look.Sheet{Rows: []look.Row{row}}, options.Overwrite); err != nil {
 			return looked, err
 		}
 	}
-	if len(sheet) > 1 {
+	if len(rows) > 1 {
 		all := files[len(files)-1]
 		looked.Files = append(looked.Files, all)
-		err = writeSheet(all, sheet[:min(len(sheet), mostRows)], options.Overwrite)
+		err = writeSheet(all, look.Sheet{Rows: rows[:min(len(rows), mostRows)]}, options.Overwrite)
 	}
 	return looked, err
 }
 
-func writeSheet(path string, sheet view.Sheet, overwrite bool) error {
+func writeSheet(path string, sheet look.Sheet, overwrite bool) error {
 	return atomicfile.Write(path, overwrite, func(w io.Writer) error { return sheet.Encode(w, path) })
 }
 
@@ -153,7 +154,7 @@ func (r *Run) seePositions(ctx context.Context, p pictures, layer int) (*positio
 			return nil, err
 		} else {
 			r.Model.Normalization.Apply(batch[filled*size:][:size], data.Preprocess(example.Image, side))
-			seen.pictures = append(seen.pictures, data.Preprocess(example.Image, view.TileSide))
+			seen.pictures = append(seen.pictures, data.Preprocess(example.Image, look.TileSide))
 			seen.numbers = append(seen.numbers, i)
 			filled++
 		}
@@ -203,14 +204,14 @@ func lengths(values []float32, channels int) []float32 {
 	return found
 }
 
-// sheet makes a row of each picture.
-func (r *Run) sheet(s *positions) (view.Sheet, error) {
-	rows := eval.Matrix{Rows: len(s.values) / s.Channels, Cols: s.Channels, Data: s.values}
-	components, err := layout.PCA(r.engine, rows, min(3, s.Channels))
+// rows makes a row of each picture.
+func (r *Run) rows(s *positions) (drawn []look.Row, err error) {
+	places := eval.Matrix{Rows: len(s.values) / s.Channels, Cols: s.Channels, Data: s.values}
+	components, err := layout.PCA(r.engine, places, min(3, s.Channels))
 	if err != nil {
 		return nil, err
 	}
-	projected := components.Project(r.engine, rows)
+	projected := components.Project(r.engine, places)
 	scale := view.NewScale(projected.Data, projected.Cols)
 	var share float64
 	for _, variance := range components.Variance {
@@ -218,16 +219,15 @@ func (r *Run) sheet(s *positions) (view.Sheet, error) {
 	}
 	caption := fmt.Sprintf("layer %d, %d x %d\n%.0f %% of variance", s.Layer, s.Height, s.Width, 100*share)
 	each := s.Height * s.Width
-	var sheet view.Sheet
 	for i, picture := range s.pictures {
 		values := projected.Data[i*each*projected.Cols:][:each*projected.Cols]
-		tiles := []view.Tile{{Caption: "picture", Pixels: picture}, view.ColourTile(caption, values, projected.Cols, scale)}
+		tiles := []look.Tile{{Caption: "picture", Pixels: picture}, view.ColourTile(caption, values, projected.Cols, scale)}
 		for heat := range len(s.heats[i]) / each {
-			tiles = append(tiles, view.HeatTile(s.heatName(heat), picture, s.heats[i][heat*each:][:each]))
+			tiles = append(tiles, look.HeatTile(s.heatName(heat), picture, s.heats[i][heat*each:][:each]))
 		}
-		sheet = append(sheet, view.Row{Tiles: tiles})
+		drawn = append(drawn, look.Row{Tiles: tiles})
 	}
-	return sheet, nil
+	return drawn, nil
 }
 
 func (s *positions) heatName(heat int) string {

@@ -45,7 +45,7 @@ type exhibition struct {
 	plan      *Plan
 	step      *Step     // without losses and gradients
 	logits    []*G.Node // a task; nil for one that has none
-	attention *eval.Attention
+	attention *eval.Positions
 
 	count int // pictures a batch
 	cost  time.Duration
@@ -72,7 +72,7 @@ func (s *session) newExhibition() (*exhibition, error) {
 		return nil, err
 	}
 	if s.job.Backbone.UsesTokens() {
-		e.attention, err = eval.NewAttention(s.model, min(attended, s.pictures.Len()), blocks, s.trainer.step.program)
+		e.attention, err = s.model.PositionsBeside(s.trainer.step.program, min(attended, s.pictures.Len()), s.model.LastLayers(blocks)...)
 	}
 	return e, err
 }
@@ -266,24 +266,25 @@ func (e *exhibition) attentions(ctx context.Context) (look.Sheet, error) {
 	if err != nil || len(pictures) < min(attended, e.pictures.Len()) {
 		return look.Sheet{}, err
 	}
-	maps, err := e.attention.Look(pictures)
+	layers, err := e.attention.Look(pictures)
 	if err != nil {
 		return sheet, err
 	}
 	for i, picture := range pictures {
-		sheet.Rows = append(sheet.Rows, attentionRow(data.Preprocess(picture, shownSide), maps, i))
+		sheet.Rows = append(sheet.Rows, attentionRow(data.Preprocess(picture, shownSide), layers, i))
 	}
 	return sheet, nil
 }
 
-func attentionRow(picture *data.Pixels, maps []eval.AttentionMap, number int) look.Row {
+func attentionRow(picture *data.Pixels, layers []eval.LayerPositions, number int) look.Row {
 	row := look.Row{Tiles: []look.Tile{{Caption: "picture", Pixels: picture}}}
-	for _, m := range maps {
-		row.Tiles = append(row.Tiles, look.HeatTile(fmt.Sprintf("block %d", m.Block), picture, m.Mean(number, 0, m.Heads)))
+	for _, layer := range layers {
+		heat := layer.Attention.Received(number, 0, layer.Attention.Heads)
+		row.Tiles = append(row.Tiles, look.HeatTile(fmt.Sprintf("block %d", layer.Layer), picture, heat))
 	}
-	last := maps[len(maps)-1]
+	last := layers[len(layers)-1].Attention
 	for head := range min(last.Heads, 6) {
-		row.Tiles = append(row.Tiles, look.HeatTile(fmt.Sprintf("head %d", head+1), picture, last.Mean(number, head, head+1)))
+		row.Tiles = append(row.Tiles, look.HeatTile(fmt.Sprintf("head %d", head+1), picture, last.Received(number, head, head+1)))
 	}
 	return row
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"pretrain/data"
+	"pretrain/look"
 )
 
 // Scale is the range of values that become colours: what lies outside is cut off, so that a few extremes do not make
@@ -27,7 +28,7 @@ func NewScale(values []float32, channels int) Scale {
 
 // ColourTile shows up to three channels of a square map, [side, side, channels], as red, green and blue, enlarged
 // smoothly.
-func ColourTile(caption string, values []float32, channels int, s Scale) Tile {
+func ColourTile(caption string, values []float32, channels int, s Scale) look.Tile {
 	side := 1
 	for side*side*channels < len(values) {
 		side++
@@ -39,7 +40,7 @@ func ColourTile(caption string, values []float32, channels int, s Scale) Tile {
 			small.Data[3*i+c] = max(0, min(1, v))
 		}
 	}
-	large := data.NewPixels(TileSide)
+	large := data.NewPixels(look.TileSide)
 	data.ResamplePixels(large, small, data.Window{Width: float64(side), Height: float64(side)})
-	return Tile{Caption: caption, Pixels: large}
+	return look.Tile{Caption: caption, Pixels: large}
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 
 	"pretrain/backbone"
+	"pretrain/look"
 	"pretrain/nn"
 	"pretrain/pretext"
 	"pretrain/train"
-	"pretrain/view"
 )
 
 // normalised is the least number of pictures that colours are predicted for at once. Batch normalisation takes its
@@ -16,38 +16,40 @@ import (
 const normalised = 64
 
 // colours shows a picture a row: what the backbone sees, the predicted colours, and the truth.
-func colours(ctx context.Context, r *run, o options) (view.Sheet, error) {
-	task, err := r.task("colorization", centred)
+func colours(ctx context.Context, r *run, o options) (look.Sheet, error) {
+	task, err := r.task("colorization", look.Centred)
 	if err != nil {
-		return nil, err
+		return look.Sheet{}, err
 	}
 	samples, err := r.samples(ctx, o.data, max(o.count, normalised))
 	if err != nil {
-		return nil, err
+		return look.Sheet{}, err
 	}
 	plan, batch, err := r.prepare([]pretext.Task{task}, samples)
 	if err != nil {
-		return nil, err
+		return look.Sheet{}, err
 	}
 	logits, err := r.answer(task, plan, batch, len(samples))
 	if err != nil {
-		return nil, err
+		return look.Sheet{}, err
 	}
 	colorizer, err := pretext.NewColorizer(task)
 	if err != nil {
-		return nil, err
+		return look.Sheet{}, err
 	}
-	var s view.Sheet
+	var s look.Sheet
 	size := len(logits) / len(samples)
 	for i := range min(o.count, len(samples)) {
 		at := i * len(samples) / o.count
-		truth := samples[at].Crop(centred, view.TileSide)
+		truth := samples[at].Crop(look.Centred, look.TileSide)
 		painted, err := colorizer.Render(truth, logits[at*size:][:size])
 		if err != nil {
-			return nil, err
+			return look.Sheet{}, err
 		}
 		grey := r.picture(r.config.Data.Size, plan.Canvas(batch, 0, 0, at).Pixels)
-		s = append(s, view.Row{Tiles: []view.Tile{{Caption: "seen", Pixels: grey}, {Caption: "predicted", Pixels: painted}, {Caption: "truth", Pixels: truth}}})
+		s.Rows = append(s.Rows, look.Row{Tiles: []look.Tile{
+			{Caption: "seen", Pixels: grey}, {Caption: "predicted", Pixels: painted}, {Caption: "truth", Pixels: truth},
+		}})
 	}
 	return s, nil
 }

@@ -9,10 +9,9 @@ import (
 	"testing"
 
 	"pretrain/configs"
-	"pretrain/data"
+	"pretrain/look"
 	pretrain "pretrain/run"
 	"pretrain/sample"
-	"pretrain/view"
 )
 
 // TestSheets trains a small run of each kind of backbone for a step and draws every sheet of it.
@@ -34,7 +33,7 @@ func TestSheets(t *testing.T) {
 	} {
 		t.Run(test.backbone+"/"+test.what, func(t *testing.T) {
 			o := options{run: newRun(t, pictures, test.backbone), data: pictures, what: test.what, count: 2, out: filepath.Join(t.TempDir(), "sheet.png")}
-			err := look(t.Context(), o)
+			err := draw(t.Context(), o)
 			if test.columns == 0 {
 				if err == nil || !strings.Contains(err.Error(), "vit") {
 					t.Fatalf("got %v, want an error that names the remedy", err)
@@ -82,29 +81,19 @@ func checkSheet(t *testing.T, o options, columns, rows int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, height := view.Gap, view.Line+view.Gap/2+view.TileSide+view.Gap
+	const gap, line, margin = 6, 14, 140 // of package look
+	left, height := gap, line+gap/2+look.TileSide+gap
 	if o.what == "tasks" {
-		left = view.Margin
+		left = margin
 	}
 	if o.what != "colours" {
-		height += view.Line // captions of two lines
+		height += line // captions of two lines
 	}
-	if want := left + columns*(view.TileSide+view.Gap); drawn.Width != want {
+	if want := left + columns*(look.TileSide+gap); drawn.Width != want {
 		t.Errorf("the sheet is %d wide, want %d", drawn.Width, want)
 	}
-	if want := rows*height + view.Gap; drawn.Height != want {
+	if want := rows*height + gap; drawn.Height != want {
 		t.Errorf("the sheet is %d high, want %d", drawn.Height, want)
-	}
-}
-
-// TestCopyToken copies the third of four tokens, with a frame.
-func TestCopyToken(t *testing.T) {
-	src := data.NewPixels(8) // black
-	dst := blankLike(src)
-	copyToken(dst, src, 2, 4, true)
-	at := func(x, y int) [3]float32 { return [3]float32(dst.Data[(y*8+x)*3:]) }
-	if at(1, 5) != [3]float32{} || at(0, 4) != [3]float32{1, 0, 0} || at(1, 3) == [3]float32{} || at(4, 5) == [3]float32{} {
-		t.Errorf("inside %v, frame %v, above %v, right %v", at(1, 5), at(0, 4), at(1, 3), at(4, 5))
 	}
 }
 

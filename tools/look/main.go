@@ -17,11 +17,11 @@ import (
 	"strings"
 
 	"pretrain/internal/atomicfile"
-	"pretrain/view"
+	"pretrain/look"
 )
 
 // kinds are the sheets by name.
-var kinds = map[string]func(context.Context, *run, options) (view.Sheet, error){
+var kinds = map[string]func(context.Context, *run, options) (look.Sheet, error){
 	"colours": colours, "attention": attention, "tasks": tasks,
 }
 
@@ -40,13 +40,13 @@ func main() {
 	flag.StringVar(&o.what, "what", "tasks", "colours, attention or tasks")
 	flag.IntVar(&o.count, "count", 8, "pictures")
 	flag.Parse()
-	if err := look(context.Background(), o); err != nil {
+	if err := draw(context.Background(), o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// look draws one sheet.
-func look(ctx context.Context, o options) error {
+// draw makes one sheet.
+func draw(ctx context.Context, o options) error {
 	if err := o.check(); err != nil {
 		return err
 	}

@@ -21,7 +21,6 @@ type run struct {
 	backbone backbone.Backbone
 	state    checkpoints.State
 	engine   *kernel.Engine
-	folder   train.Directory
 }
 
 func open(directory string) (*run, error) {
@@ -30,7 +29,7 @@ func open(directory string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{config: resolved.Config, folder: folder}
+	r := &run{config: resolved.Config}
 	if r.backbone, err = r.config.NewBackbone(); err != nil {
 		return nil, err
 	}
@@ -97,6 +96,3 @@ func (r *run) picture(side int, normalised []float32) *data.Pixels {
 	r.config.Data.Normalization().Invert(p, normalised)
 	return p
 }
-
-// centred is the greatest central square of a picture, as evaluation sees it, written as an augmentation.
-var centred = data.Augmentation{CropScale: [2]float64{1, 1}, CropRatio: [2]float64{1, 1}}
