@@ -126,7 +126,7 @@ func TestHugeBatchIsPlanned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, trainer := &session{job: job}, &Trainer{tasks: []pretext.Task{task}}
+	s, trainer := &session{job: job, engine: newEngine(t)}, &Trainer{tasks: []pretext.Task{task}}
 	predict := func(batch int) (Memory, error) {
 		parts, err := s.parts(trainer, batch)
 		if err != nil {
