@@ -3,7 +3,7 @@
 BIN := bin/pretrain
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference sklearnreference results clean generate-onnx onnxruntime agreement bench-onnx
+.PHONY: build quickstart test race lint fmt bench bench-peers scaling generate sample torchreference sklearnreference results clean generate-onnx onnxruntime agreement bench-onnx downstream
 
 build: ## the program, as bin/pretrain
 	@mkdir -p bin
@@ -70,6 +70,13 @@ generate-onnx: ## the messages of ONNX files from onnx.proto (needs Debian's pro
 
 onnxruntime: ## ONNX Runtime for the proofs, into tools/onnxruntime (needs Node and npm)
 	cd tools/onnxruntime && npm install --ignore-scripts --no-package-lock --no-audit --no-fund
+
+RUN := runs/quickstart
+SAMPLE := runs/sample
+
+downstream: build onnxruntime ## the recipes of docs/downstream.md on what make quickstart left, in a minute (needs its packages)
+	cd docs/downstream && npm install --ignore-scripts --no-package-lock --no-audit --no-fund
+	docs/downstream/run.sh $(RUN) $(SAMPLE)
 
 RUNS :=
 PICTURES :=

@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"configs"},
 	{"run", "bench", "history"},
 	{"watch"},
-	{"cmd", root},
+	{"cmd", root, "docs"},
 }
 
 // leaves need no other part of the house but internal, and no graph.

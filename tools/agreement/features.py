@@ -140,14 +140,17 @@ def write(path, state):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
+def build(model):
+    """The network that a description tells, with initial weights."""
+    if model["family"] == "vit":
+        return Transformer(model["input_side"], **model["parameters"])
+    return Stages(model["name"], model["parameters"]["stem"])
+
+
 def load(weights):
     """The network that the description tells, with the weights, and the description."""
     model = json.loads(pathlib.Path(f"{weights}.json").read_text())
-    parameters = model["parameters"]
-    if model["family"] == "vit":
-        net = Transformer(model["input_side"], **parameters)
-    else:
-        net = Stages(model["name"], parameters["stem"])
+    net = build(model)
     net.load_state_dict(read(weights), strict=True)
     return net.eval(), model
 
