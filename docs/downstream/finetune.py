@@ -46,6 +46,7 @@ def finetune(net, dim, pixels, labels):
 
 def main():
     weights, train, test = map(pathlib.Path, sys.argv[1:])
+    torch.manual_seed(1)  # of random weights and of the order of pictures
     pretrained, model = load(weights)
     print(f"{model['name']}: {len(pretrained.state_dict())} tensors taken with strict=True")
     pixels, labels = pictures(train, model, A_CLASS)

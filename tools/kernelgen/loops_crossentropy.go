@@ -4,6 +4,13 @@ import "math"
 
 // emitSoftmax emits the loops of crossentropy.go.
 func emitSoftmax(l *loops) {
+	emitCombine(l)
+	emitSoftmaxRows(l)
+	emitExponentialRows(l)
+	emitSoftmaxBackward(l)
+}
+
+func emitCombine(l *loops) {
 	l.function("combine", "func(a, b []float32, factorA, factorB float32)")
 	n, p := l.length("a"), l.arrays("a", "b")
 	factorA, factorB := l.broadcast("factorA"), l.broadcast("factorB")
@@ -14,9 +21,11 @@ func emitSoftmax(l *loops) {
 		s.store(v, p[0])
 	})
 	l.end()
+}
 
+func emitSoftmaxRows(l *loops) {
 	l.function("softmaxRows", "func(p, maxima, sums, x []float32, rows, cols, stride int, factor float32)")
-	p = l.arrays("p", "maxima", "sums", "x")
+	p := l.arrays("p", "maxima", "sums", "x")
 	rows, cols, stride, factor := l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
 	lowest := l.constant(math.Inf(-1))
 	l.rows(rows, func() {
@@ -44,10 +53,12 @@ func emitSoftmax(l *loops) {
 		l.next(p[1], p[2])
 	})
 	l.end()
+}
 
+func emitExponentialRows(l *loops) {
 	l.function("exponentialRows", "func(p, x, shift []float32, rows, cols, stride int, factor float32)")
-	p = l.arrays("p", "x", "shift")
-	rows, cols, stride, factor = l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
+	p := l.arrays("p", "x", "shift")
+	rows, cols, stride, factor := l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
 	l.rows(rows, func() {
 		shift := l.spread(at(p[2]))
 		l.over(cols, func(s step) {
@@ -60,10 +71,12 @@ func emitSoftmax(l *loops) {
 		l.next(p[2])
 	})
 	l.end()
+}
 
+func emitSoftmaxBackward(l *loops) {
 	l.function("softmaxBackward", "func(dx, p, dp, delta []float32, rows, cols, stride int, factor float32)")
-	p = l.arrays("dx", "p", "dp", "delta")
-	rows, cols, stride, factor = l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
+	p := l.arrays("dx", "p", "dp", "delta")
+	rows, cols, stride, factor := l.integer("rows"), l.integer("cols"), l.integer("stride"), l.broadcast("factor")
 	l.rows(rows, func() {
 		delta := l.spread(at(p[3]))
 		l.over(cols, func(s step) {
