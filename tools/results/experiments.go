@@ -32,7 +32,9 @@ func list() []experiment {
 	rotation.beside = true
 	longer := single("resnet18", "clothing-resnet18", "rotation", resnetLong)
 	longer.name += "-long"
-	all := []experiment{rotation, together("resnet18", "clothing-resnet18", resnetEpochs), longer}
+	all := []experiment{rotation, together("resnet18", "clothing-resnet18", resnetEpochs), longer,
+		pair("resnet18", "clothing-resnet18", "rotation", "patch_location", resnetEpochs),
+		learned("resnet18", "clothing-resnet18", resnetEpochs).oneSeed()}
 	for _, task := range tasks[1:] {
 		all = append(all, single("resnet18", "clothing-resnet18", task, resnetEpochs))
 	}
@@ -61,6 +63,28 @@ func single(model, recipe, task string, epochs int) experiment {
 		if other != task {
 			e.settings = append(e.settings, "tasks."+other+".weight=0")
 		}
+	}
+	return e
+}
+
+// pair trains two tasks of a recipe, both with its settings.
+func pair(model, recipe, first, second string, epochs int) experiment {
+	e := experiment{name: model + "-" + first + "-" + second, recipe: recipe, settings: []string{fmt.Sprintf("train.epochs=%d", epochs)}}
+	for _, other := range tasks {
+		if other != first && other != second {
+			e.settings = append(e.settings, "tasks."+other+".weight=0")
+		}
+	}
+	return e
+}
+
+// learned trains all tasks of a recipe at weight 1, weighed by their learned uncertainty.
+func learned(model, recipe string, epochs int) experiment {
+	e := together(model, recipe, epochs)
+	e.name += "-uncertainty"
+	e.settings = append(e.settings, "losses.weighter=uncertainty")
+	for _, task := range tasks {
+		e.settings = append(e.settings, "tasks."+task+".weight=1")
 	}
 	return e
 }
