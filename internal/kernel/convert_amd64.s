@@ -27,7 +27,7 @@ loop1_end:
 	RET
 
 // func narrowAVX2(dst *BFloat16, dstStride int, src *float32, srcStride int, rows int, vectors int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·narrowAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+16(FP), CX
@@ -43,25 +43,28 @@ loop1_row:
 	JLT  loop1_end
 	XORQ R8, R8
 	MOVQ DI, R9
+	LEAQ (CX)(BX*8), R10
+	LEAQ (R10)(BX*1), R11
 
 loop2_row:
-	CMPQ      R9, $0x01
-	JLT       loop2_end
-	VMOVUPS   (CX)(R8*4), Y0
-	VCMPPS    $0x03, Y0, Y0, Y1
-	VPSRLD    $0x10, Y0, Y2
-	VANDPS    all_00000001<>+0(SB), Y2, Y2
-	VPADDD    all_00007fff<>+0(SB), Y0, Y3
-	VPADDD    Y2, Y3, Y3
-	VPOR      all_00400000<>+0(SB), Y0, Y0
-	VBLENDVPS Y1, Y0, Y3, Y3
-	VPSRLD    $0x10, Y3, Y3
-	VPACKUSDW Y3, Y3, Y3
-	VPERMQ    $0x08, Y3, Y3
-	VMOVDQU   X3, (AX)(R8*2)
-	ADDQ      $0x08, R8
-	SUBQ      $0x01, R9
-	JMP       loop2_row
+	CMPQ       R9, $0x01
+	JLT        loop2_end
+	PREFETCHT0 (R10)(R8*4)
+	VMOVUPS    (CX)(R8*4), Y0
+	VCMPPS     $0x03, Y0, Y0, Y1
+	VPSRLD     $0x10, Y0, Y2
+	VANDPS     all_00000001<>+0(SB), Y2, Y2
+	VPADDD     all_00007fff<>+0(SB), Y0, Y3
+	VPADDD     Y2, Y3, Y3
+	VPOR       all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS  Y1, Y0, Y3, Y3
+	VPSRLD     $0x10, Y3, Y3
+	VPACKUSDW  Y3, Y3, Y3
+	VPERMQ     $0x08, Y3, Y3
+	VMOVDQU    X3, (AX)(R8*2)
+	ADDQ       $0x08, R8
+	SUBQ       $0x01, R9
+	JMP        loop2_row
 
 loop2_end:
 	ADDQ BX, CX
@@ -128,7 +131,7 @@ DATA all_00400000<>+60(SB)/4, $0x00400000
 GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 
 // func pairAVX2(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·pairAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+16(FP), CX
@@ -144,34 +147,38 @@ loop1_row:
 	JLT  loop1_end
 	XORQ R8, R8
 	MOVQ DI, R9
+	LEAQ (CX)(BX*8), R10
+	LEAQ (R10)(BX*1), R11
 
 loop2_row:
-	CMPQ      R9, $0x01
-	JLT       loop2_end
-	LEAQ      (CX)(BX*1), R10
-	VMOVUPS   (CX)(R8*4), Y0
-	VMOVUPS   (R10)(R8*4), Y1
-	VCMPPS    $0x03, Y0, Y0, Y2
-	VPSRLD    $0x10, Y0, Y3
-	VANDPS    all_00000001<>+0(SB), Y3, Y3
-	VPADDD    all_00007fff<>+0(SB), Y0, Y4
-	VPADDD    Y3, Y4, Y4
-	VPOR      all_00400000<>+0(SB), Y0, Y0
-	VBLENDVPS Y2, Y0, Y4, Y4
-	VCMPPS    $0x03, Y1, Y1, Y0
-	VPSRLD    $0x10, Y1, Y2
-	VANDPS    all_00000001<>+0(SB), Y2, Y2
-	VPADDD    all_00007fff<>+0(SB), Y1, Y3
-	VPADDD    Y2, Y3, Y3
-	VPOR      all_00400000<>+0(SB), Y1, Y1
-	VBLENDVPS Y0, Y1, Y3, Y3
-	VPSRLD    $0x10, Y4, Y4
-	VANDPS    all_ffff0000<>+0(SB), Y3, Y3
-	VPOR      Y4, Y3, Y3
-	VMOVUPS   Y3, (AX)(R8*4)
-	ADDQ      $0x08, R8
-	SUBQ      $0x01, R9
-	JMP       loop2_row
+	CMPQ       R9, $0x01
+	JLT        loop2_end
+	PREFETCHT0 (R10)(R8*4)
+	PREFETCHT0 (R11)(R8*4)
+	LEAQ       (CX)(BX*1), R12
+	VMOVUPS    (CX)(R8*4), Y0
+	VMOVUPS    (R12)(R8*4), Y1
+	VCMPPS     $0x03, Y0, Y0, Y2
+	VPSRLD     $0x10, Y0, Y3
+	VANDPS     all_00000001<>+0(SB), Y3, Y3
+	VPADDD     all_00007fff<>+0(SB), Y0, Y4
+	VPADDD     Y3, Y4, Y4
+	VPOR       all_00400000<>+0(SB), Y0, Y0
+	VBLENDVPS  Y2, Y0, Y4, Y4
+	VCMPPS     $0x03, Y1, Y1, Y0
+	VPSRLD     $0x10, Y1, Y2
+	VANDPS     all_00000001<>+0(SB), Y2, Y2
+	VPADDD     all_00007fff<>+0(SB), Y1, Y3
+	VPADDD     Y2, Y3, Y3
+	VPOR       all_00400000<>+0(SB), Y1, Y1
+	VBLENDVPS  Y0, Y1, Y3, Y3
+	VPSRLD     $0x10, Y4, Y4
+	VANDPS     all_ffff0000<>+0(SB), Y3, Y3
+	VPOR       Y4, Y3, Y3
+	VMOVUPS    Y3, (AX)(R8*4)
+	ADDQ       $0x08, R8
+	SUBQ       $0x01, R9
+	JMP        loop2_row
 
 loop2_end:
 	ADDQ BX, CX
@@ -203,7 +210,7 @@ DATA all_ffff0000<>+60(SB)/4, $0xffff0000
 GLOBL all_ffff0000<>(SB), RODATA|NOPTR, $64
 
 // func pairHalvesAVX2(dst *float32, dstStride int, src *BFloat16, srcStride int, rows int, vectors int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·pairHalvesAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+16(FP), CX
@@ -219,19 +226,23 @@ loop1_row:
 	JLT  loop1_end
 	XORQ R8, R8
 	MOVQ DI, R9
+	LEAQ (CX)(BX*8), R10
+	LEAQ (R10)(BX*1), R11
 
 loop2_row:
-	CMPQ      R9, $0x01
-	JLT       loop2_end
-	LEAQ      (CX)(BX*1), R10
-	VPMOVZXWD (CX)(R8*2), Y0
-	VPMOVZXWD (R10)(R8*2), Y1
-	VPSLLD    $0x10, Y1, Y1
-	VPOR      Y0, Y1, Y1
-	VMOVUPS   Y1, (AX)(R8*4)
-	ADDQ      $0x08, R8
-	SUBQ      $0x01, R9
-	JMP       loop2_row
+	CMPQ       R9, $0x01
+	JLT        loop2_end
+	PREFETCHT0 (R10)(R8*2)
+	PREFETCHT0 (R11)(R8*2)
+	LEAQ       (CX)(BX*1), R12
+	VPMOVZXWD  (CX)(R8*2), Y0
+	VPMOVZXWD  (R12)(R8*2), Y1
+	VPSLLD     $0x10, Y1, Y1
+	VPOR       Y0, Y1, Y1
+	VMOVUPS    Y1, (AX)(R8*4)
+	ADDQ       $0x08, R8
+	SUBQ       $0x01, R9
+	JMP        loop2_row
 
 loop2_end:
 	ADDQ BX, CX
@@ -267,7 +278,7 @@ loop1_end:
 	RET
 
 // func narrowAVX512(dst *BFloat16, dstStride int, src *float32, srcStride int, rows int, vectors int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·narrowAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_00007fff<>+0(SB), Z0
 	VMOVUPS all_00000001<>+0(SB), Z1
@@ -286,22 +297,25 @@ loop1_row:
 	JLT  loop1_end
 	XORQ R8, R8
 	MOVQ DI, R9
+	LEAQ (CX)(BX*8), R10
+	LEAQ (R10)(BX*1), R11
 
 loop2_row:
-	CMPQ    R9, $0x01
-	JLT     loop2_end
-	VMOVUPS (CX)(R8*4), Z3
-	VCMPPS  $0x03, Z3, Z3, K1
-	VPSRLD  $0x10, Z3, Z4
-	VPANDD  Z1, Z4, Z4
-	VPADDD  Z0, Z3, Z5
-	VPADDD  Z4, Z5, Z5
-	VPORD   Z2, Z3, K1, Z5
-	VPSRLD  $0x10, Z5, Z5
-	VPMOVDW Z5, (AX)(R8*2)
-	ADDQ    $0x10, R8
-	SUBQ    $0x01, R9
-	JMP     loop2_row
+	CMPQ       R9, $0x01
+	JLT        loop2_end
+	PREFETCHT0 (R10)(R8*4)
+	VMOVUPS    (CX)(R8*4), Z3
+	VCMPPS     $0x03, Z3, Z3, K1
+	VPSRLD     $0x10, Z3, Z4
+	VPANDD     Z1, Z4, Z4
+	VPADDD     Z0, Z3, Z5
+	VPADDD     Z4, Z5, Z5
+	VPORD      Z2, Z3, K1, Z5
+	VPSRLD     $0x10, Z5, Z5
+	VPMOVDW    Z5, (AX)(R8*2)
+	ADDQ       $0x10, R8
+	SUBQ       $0x01, R9
+	JMP        loop2_row
 
 loop2_end:
 	ADDQ BX, CX
@@ -314,7 +328,7 @@ loop1_end:
 	RET
 
 // func pairAVX512(dst *float32, dstStride int, src *float32, srcStride int, rows int, vectors int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·pairAVX512(SB), NOSPLIT, $0-48
 	VMOVUPS all_00007fff<>+0(SB), Z0
 	VMOVUPS all_00000001<>+0(SB), Z1
@@ -333,32 +347,36 @@ loop1_row:
 	JLT  loop1_end
 	XORQ R8, R8
 	MOVQ DI, R9
+	LEAQ (CX)(BX*8), R10
+	LEAQ (R10)(BX*1), R11
 
 loop2_row:
-	CMPQ    R9, $0x01
-	JLT     loop2_end
-	LEAQ    (CX)(BX*1), R10
-	VMOVUPS (CX)(R8*4), Z3
-	VMOVUPS (R10)(R8*4), Z4
-	VCMPPS  $0x03, Z3, Z3, K1
-	VPSRLD  $0x10, Z3, Z5
-	VPANDD  Z1, Z5, Z5
-	VPADDD  Z0, Z3, Z6
-	VPADDD  Z5, Z6, Z6
-	VPORD   Z2, Z3, K1, Z6
-	VCMPPS  $0x03, Z4, Z4, K1
-	VPSRLD  $0x10, Z4, Z3
-	VPANDD  Z1, Z3, Z3
-	VPADDD  Z0, Z4, Z5
-	VPADDD  Z3, Z5, Z5
-	VPORD   Z2, Z4, K1, Z5
-	VPSRLD  $0x10, Z6, Z6
-	VPANDD  all_ffff0000<>+0(SB), Z5, Z5
-	VPORD   Z6, Z5, Z5
-	VMOVUPS Z5, (AX)(R8*4)
-	ADDQ    $0x10, R8
-	SUBQ    $0x01, R9
-	JMP     loop2_row
+	CMPQ       R9, $0x01
+	JLT        loop2_end
+	PREFETCHT0 (R10)(R8*4)
+	PREFETCHT0 (R11)(R8*4)
+	LEAQ       (CX)(BX*1), R12
+	VMOVUPS    (CX)(R8*4), Z3
+	VMOVUPS    (R12)(R8*4), Z4
+	VCMPPS     $0x03, Z3, Z3, K1
+	VPSRLD     $0x10, Z3, Z5
+	VPANDD     Z1, Z5, Z5
+	VPADDD     Z0, Z3, Z6
+	VPADDD     Z5, Z6, Z6
+	VPORD      Z2, Z3, K1, Z6
+	VCMPPS     $0x03, Z4, Z4, K1
+	VPSRLD     $0x10, Z4, Z3
+	VPANDD     Z1, Z3, Z3
+	VPADDD     Z0, Z4, Z5
+	VPADDD     Z3, Z5, Z5
+	VPORD      Z2, Z4, K1, Z5
+	VPSRLD     $0x10, Z6, Z6
+	VPANDD     all_ffff0000<>+0(SB), Z5, Z5
+	VPORD      Z6, Z5, Z5
+	VMOVUPS    Z5, (AX)(R8*4)
+	ADDQ       $0x10, R8
+	SUBQ       $0x01, R9
+	JMP        loop2_row
 
 loop2_end:
 	ADDQ BX, CX
@@ -372,7 +390,7 @@ loop1_end:
 	RET
 
 // func pairHalvesAVX512(dst *float32, dstStride int, src *BFloat16, srcStride int, rows int, vectors int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·pairHalvesAVX512(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ src+16(FP), CX
@@ -388,19 +406,23 @@ loop1_row:
 	JLT  loop1_end
 	XORQ R8, R8
 	MOVQ DI, R9
+	LEAQ (CX)(BX*8), R10
+	LEAQ (R10)(BX*1), R11
 
 loop2_row:
-	CMPQ      R9, $0x01
-	JLT       loop2_end
-	LEAQ      (CX)(BX*1), R10
-	VPMOVZXWD (CX)(R8*2), Z0
-	VPMOVZXWD (R10)(R8*2), Z1
-	VPSLLD    $0x10, Z1, Z1
-	VPORD     Z0, Z1, Z1
-	VMOVUPS   Z1, (AX)(R8*4)
-	ADDQ      $0x10, R8
-	SUBQ      $0x01, R9
-	JMP       loop2_row
+	CMPQ       R9, $0x01
+	JLT        loop2_end
+	PREFETCHT0 (R10)(R8*2)
+	PREFETCHT0 (R11)(R8*2)
+	LEAQ       (CX)(BX*1), R12
+	VPMOVZXWD  (CX)(R8*2), Z0
+	VPMOVZXWD  (R12)(R8*2), Z1
+	VPSLLD     $0x10, Z1, Z1
+	VPORD      Z0, Z1, Z1
+	VMOVUPS    Z1, (AX)(R8*4)
+	ADDQ       $0x10, R8
+	SUBQ       $0x01, R9
+	JMP        loop2_row
 
 loop2_end:
 	ADDQ BX, CX

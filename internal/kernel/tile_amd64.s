@@ -22,39 +22,56 @@ TEXT ·tile1AVX2(SB), NOSPLIT, $0-96
 	MOVQ       a+16(FP), CX
 	MOVQ       aRow+24(FP), DX
 	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), DX
-	MOVQ       aCol+32(FP), DX
-	SHLQ       $0x02, DX
-	MOVQ       bStride+48(FP), BX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       b+40(FP), SI
-	MOVQ       CX, DI
-	LEAQ       (DI)(DX*8), DI
-	LEAQ       (DI)(DX*8), DI
-	LEAQ       (DI)(DX*8), DI
-	MOVQ       SI, R8
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       CX, R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
-	MOVQ       k+56(FP), R9
-	TESTQ      R9, R9
-	JZ         end
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       DX, R9
+	IMUL3Q     $0x01, DX, R8
+	ADDQ       CX, R8
+	MOVQ       DX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
+
+columns:
+	MOVQ  DI, DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	MOVQ  k+56(FP), R11
+	TESTQ R11, R11
+	JZ    end
 
 loop:
-	VMOVUPS      (SI), Y2
-	VMOVUPS      32(SI), Y3
+	VMOVUPS      (DI), Y2
+	VMOVUPS      32(DI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y4, Y2, Y0
 	VFMADD231PS  Y4, Y3, Y1
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)
 	PREFETCHT0   (R8)
-	PREFETCHT0   32(R8)
-	ADDQ         DX, CX
-	ADDQ         DX, DI
-	ADDQ         BX, SI
-	ADDQ         BX, R8
-	DECQ         R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   (DX)
+	PREFETCHT0   32(DX)
+	ADDQ         BX, CX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, DX
+	DECQ         R11
+	TESTB        $0x0f, R11
+	JNZ          loop
+	ADDQ         R10, R8
+	TESTQ        R11, R11
 	JNZ          loop
 
 end:
@@ -105,13 +122,26 @@ TEXT ·tile2AVX2(SB), NOSPLIT, $0-96
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
-	MOVQ       R8, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       k+56(FP), R11
-	TESTQ      R11, R11
-	JZ         end
+	MOVQ       SI, R10
+	XORQ       R11, R11
+	CMPQ       SI, $0x04
+	JNE        columns
+	MOVQ       BX, R10
+	IMUL3Q     $0x02, BX, R9
+	ADDQ       DX, R9
+	MOVQ       BX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Y4
@@ -124,13 +154,17 @@ loop:
 	VFMADD231PS  Y6, Y5, Y1
 	PREFETCHT0   (R9)
 	PREFETCHT0   4(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   32(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   32(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -192,13 +226,26 @@ TEXT ·tile3AVX2(SB), NOSPLIT, $0-96
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
-	MOVQ       R8, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       k+56(FP), R11
-	TESTQ      R11, R11
-	JZ         end
+	MOVQ       SI, R10
+	XORQ       R11, R11
+	CMPQ       SI, $0x04
+	JNE        columns
+	MOVQ       BX, R10
+	IMUL3Q     $0x03, BX, R9
+	ADDQ       DX, R9
+	MOVQ       BX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Y6
@@ -214,13 +261,17 @@ loop:
 	VFMADD231PS  Y8, Y7, Y1
 	PREFETCHT0   (R9)
 	PREFETCHT0   8(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   32(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   32(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -293,13 +344,26 @@ TEXT ·tile4AVX2(SB), NOSPLIT, $0-96
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
-	MOVQ       R9, R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	MOVQ       k+56(FP), R12
-	TESTQ      R12, R12
-	JZ         end
+	MOVQ       DI, R11
+	XORQ       R12, R12
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R11
+	IMUL3Q     $0x04, BX, R10
+	ADDQ       DX, R10
+	MOVQ       BX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Y8
@@ -318,13 +382,17 @@ loop:
 	VFMADD231PS  Y10, Y9, Y1
 	PREFETCHT0   (R10)
 	PREFETCHT0   12(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   32(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   32(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -408,13 +476,26 @@ TEXT ·tile5AVX2(SB), NOSPLIT, $0-96
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
-	MOVQ       R9, R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	MOVQ       k+56(FP), R12
-	TESTQ      R12, R12
-	JZ         end
+	MOVQ       DI, R11
+	XORQ       R12, R12
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R11
+	IMUL3Q     $0x05, BX, R10
+	ADDQ       DX, R10
+	MOVQ       BX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Y10
@@ -436,13 +517,17 @@ loop:
 	VFMADD231PS  Y12, Y11, Y1
 	PREFETCHT0   (R10)
 	PREFETCHT0   16(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   32(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   32(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -539,13 +624,26 @@ TEXT ·tile6AVX2(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x06, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Y12
@@ -570,14 +668,18 @@ loop:
 	VFMADD231PS  Y14, Y13, Y1
 	PREFETCHT0   (R11)
 	PREFETCHT0   20(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   32(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   32(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -642,32 +744,45 @@ TEXT ·tile1SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         a+16(FP), CX
 	MOVQ         aRow+24(FP), DX
 	SHLQ         $0x02, DX
-	LEAQ         (DX)(DX*2), DX
-	MOVQ         aCol+32(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         bStride+48(FP), BX
+	LEAQ         (DX)(DX*2), BX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         b+40(FP), SI
-	MOVL         $0xffff0000, DI
-	VMOVD        DI, X2
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	MOVL         $0xffff0000, R8
+	VMOVD        R8, X2
 	VBROADCASTSS X2, Y2
-	MOVQ         CX, DI
-	LEAQ         (DI)(DX*8), DI
-	LEAQ         (DI)(DX*8), DI
-	LEAQ         (DI)(DX*8), DI
-	MOVQ         SI, R8
+	MOVQ         CX, R8
 	LEAQ         (R8)(BX*8), R8
 	LEAQ         (R8)(BX*8), R8
 	LEAQ         (R8)(BX*8), R8
-	MOVQ         k+56(FP), R9
-	TESTQ        R9, R9
-	JZ           end
+	MOVQ         BX, R9
+	XORQ         R10, R10
+	CMPQ         BX, $0x04
+	JNE          columns
+	MOVQ         DX, R9
+	IMUL3Q       $0x01, DX, R8
+	ADDQ         CX, R8
+	MOVQ         DX, R10
+	SHLQ         $0x04, R10
+	NEGQ         R10
+	ADDQ         $0x40, R10
+
+columns:
+	MOVQ  DI, DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	MOVQ  k+56(FP), R11
+	TESTQ R11, R11
+	JZ    end
 
 loop:
-	VMOVUPS      (SI), Y4
+	VMOVUPS      (DI), Y4
 	VPSLLD       $0x10, Y4, Y3
 	VANDPS       Y2, Y4, Y4
-	VMOVUPS      32(SI), Y6
+	VMOVUPS      32(DI), Y6
 	VPSLLD       $0x10, Y6, Y5
 	VANDPS       Y2, Y6, Y6
 	VBROADCASTSS (CX), Y8
@@ -677,15 +792,19 @@ loop:
 	VFMADD231PS  Y7, Y5, Y1
 	VFMADD231PS  Y8, Y4, Y0
 	VFMADD231PS  Y8, Y6, Y1
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)
 	PREFETCHT0   (R8)
-	PREFETCHT0   32(R8)
-	ADDQ         DX, CX
-	ADDQ         DX, DI
-	ADDQ         BX, SI
-	ADDQ         BX, R8
-	DECQ         R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   (DX)
+	PREFETCHT0   32(DX)
+	ADDQ         BX, CX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, DX
+	DECQ         R11
+	TESTB        $0x0f, R11
+	JNZ          loop
+	ADDQ         R10, R8
+	TESTQ        R11, R11
 	JNZ          loop
 
 end:
@@ -739,13 +858,26 @@ TEXT ·tile2SplitAVX2(SB), NOSPLIT, $0-96
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
-	MOVQ         R8, R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	MOVQ         k+56(FP), R11
-	TESTQ        R11, R11
-	JZ           end
+	MOVQ         SI, R10
+	XORQ         R11, R11
+	CMPQ         SI, $0x04
+	JNE          columns
+	MOVQ         BX, R10
+	IMUL3Q       $0x02, BX, R9
+	ADDQ         DX, R9
+	MOVQ         BX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Y6
@@ -770,13 +902,17 @@ loop:
 	VFMADD231PS  Y10, Y8, Y1
 	PREFETCHT0   (R9)
 	PREFETCHT0   4(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   32(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   32(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -841,13 +977,26 @@ TEXT ·tile3SplitAVX2(SB), NOSPLIT, $0-96
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
-	MOVQ         R8, R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	MOVQ         k+56(FP), R11
-	TESTQ        R11, R11
-	JZ           end
+	MOVQ         SI, R10
+	XORQ         R11, R11
+	CMPQ         SI, $0x04
+	JNE          columns
+	MOVQ         BX, R10
+	IMUL3Q       $0x03, BX, R9
+	ADDQ         DX, R9
+	MOVQ         BX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Y8
@@ -879,13 +1028,17 @@ loop:
 	VFMADD231PS  Y12, Y10, Y1
 	PREFETCHT0   (R9)
 	PREFETCHT0   8(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   32(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   32(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -961,13 +1114,26 @@ TEXT ·tile4SplitAVX2(SB), NOSPLIT, $0-96
 	LEAQ         (R10)(DI*8), R10
 	LEAQ         (R10)(DI*8), R10
 	LEAQ         (R10)(DI*8), R10
-	MOVQ         R9, R11
-	LEAQ         (R11)(R8*8), R11
-	LEAQ         (R11)(R8*8), R11
-	LEAQ         (R11)(R8*8), R11
-	MOVQ         k+56(FP), R12
-	TESTQ        R12, R12
-	JZ           end
+	MOVQ         DI, R11
+	XORQ         R12, R12
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R11
+	IMUL3Q       $0x04, BX, R10
+	ADDQ         DX, R10
+	MOVQ         BX, R12
+	SHLQ         $0x04, R12
+	NEGQ         R12
+	ADDQ         $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Y10
@@ -1006,13 +1172,17 @@ loop:
 	VFMADD231PS  Y14, Y12, Y1
 	PREFETCHT0   (R10)
 	PREFETCHT0   12(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   32(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   32(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -1065,39 +1235,56 @@ TEXT ·tile1AVX512(SB), NOSPLIT, $0-96
 	MOVQ       a+16(FP), CX
 	MOVQ       aRow+24(FP), DX
 	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), DX
-	MOVQ       aCol+32(FP), DX
-	SHLQ       $0x02, DX
-	MOVQ       bStride+48(FP), BX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       b+40(FP), SI
-	MOVQ       CX, DI
-	LEAQ       (DI)(DX*8), DI
-	LEAQ       (DI)(DX*8), DI
-	LEAQ       (DI)(DX*8), DI
-	MOVQ       SI, R8
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       CX, R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
-	MOVQ       k+56(FP), R9
-	TESTQ      R9, R9
-	JZ         end
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       DX, R9
+	IMUL3Q     $0x01, DX, R8
+	ADDQ       CX, R8
+	MOVQ       DX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
+
+columns:
+	MOVQ  DI, DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	MOVQ  k+56(FP), R11
+	TESTQ R11, R11
+	JZ    end
 
 loop:
-	VMOVUPS      (SI), Z2
-	VMOVUPS      64(SI), Z3
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
 	VBROADCASTSS (CX), Z4
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z4, Z3, Z1
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
-	ADDQ         DX, CX
-	ADDQ         DX, DI
-	ADDQ         BX, SI
-	ADDQ         BX, R8
-	DECQ         R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, CX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, DX
+	DECQ         R11
+	TESTB        $0x0f, R11
+	JNZ          loop
+	ADDQ         R10, R8
+	TESTQ        R11, R11
 	JNZ          loop
 
 end:
@@ -1148,13 +1335,26 @@ TEXT ·tile2AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
-	MOVQ       R8, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       k+56(FP), R11
-	TESTQ      R11, R11
-	JZ         end
+	MOVQ       SI, R10
+	XORQ       R11, R11
+	CMPQ       SI, $0x04
+	JNE        columns
+	MOVQ       BX, R10
+	IMUL3Q     $0x02, BX, R9
+	ADDQ       DX, R9
+	MOVQ       BX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Z4
@@ -1167,13 +1367,17 @@ loop:
 	VFMADD231PS  Z6, Z5, Z1
 	PREFETCHT0   (R9)
 	PREFETCHT0   4(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -1235,13 +1439,26 @@ TEXT ·tile3AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
-	MOVQ       R8, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       k+56(FP), R11
-	TESTQ      R11, R11
-	JZ         end
+	MOVQ       SI, R10
+	XORQ       R11, R11
+	CMPQ       SI, $0x04
+	JNE        columns
+	MOVQ       BX, R10
+	IMUL3Q     $0x03, BX, R9
+	ADDQ       DX, R9
+	MOVQ       BX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Z6
@@ -1257,13 +1474,17 @@ loop:
 	VFMADD231PS  Z8, Z7, Z1
 	PREFETCHT0   (R9)
 	PREFETCHT0   8(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -1336,13 +1557,26 @@ TEXT ·tile4AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
-	MOVQ       R9, R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	MOVQ       k+56(FP), R12
-	TESTQ      R12, R12
-	JZ         end
+	MOVQ       DI, R11
+	XORQ       R12, R12
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R11
+	IMUL3Q     $0x04, BX, R10
+	ADDQ       DX, R10
+	MOVQ       BX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z8
@@ -1361,13 +1595,17 @@ loop:
 	VFMADD231PS  Z10, Z9, Z1
 	PREFETCHT0   (R10)
 	PREFETCHT0   12(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -1451,13 +1689,26 @@ TEXT ·tile5AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
-	MOVQ       R9, R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	MOVQ       k+56(FP), R12
-	TESTQ      R12, R12
-	JZ         end
+	MOVQ       DI, R11
+	XORQ       R12, R12
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R11
+	IMUL3Q     $0x05, BX, R10
+	ADDQ       DX, R10
+	MOVQ       BX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z10
@@ -1479,13 +1730,17 @@ loop:
 	VFMADD231PS  Z12, Z11, Z1
 	PREFETCHT0   (R10)
 	PREFETCHT0   16(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -1582,13 +1837,26 @@ TEXT ·tile6AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x06, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z12
@@ -1613,14 +1881,18 @@ loop:
 	VFMADD231PS  Z14, Z13, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   20(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -1728,13 +2000,26 @@ TEXT ·tile7AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x07, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z14
@@ -1762,14 +2047,18 @@ loop:
 	VFMADD231PS  Z16, Z15, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   24(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -1888,13 +2177,26 @@ TEXT ·tile8AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x08, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z16
@@ -1925,14 +2227,18 @@ loop:
 	VFMADD231PS  Z18, Z17, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   28(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -2062,13 +2368,26 @@ TEXT ·tile9AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x09, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z18
@@ -2102,14 +2421,18 @@ loop:
 	VFMADD231PS  Z20, Z19, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   32(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -2250,13 +2573,26 @@ TEXT ·tile10AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x0a, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z20
@@ -2293,14 +2629,18 @@ loop:
 	VFMADD231PS  Z22, Z21, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   36(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -2373,7 +2713,7 @@ store:
 
 // func tile11AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile11AVX512(SB), NOSPLIT, $0-96
+TEXT ·tile11AVX512(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -2454,13 +2794,26 @@ TEXT ·tile11AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0b, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z22
@@ -2500,15 +2853,19 @@ loop:
 	VFMADD231PS  Z24, Z23, Z1
 	PREFETCHT0   (R12)
 	PREFETCHT0   40(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -2587,7 +2944,7 @@ store:
 
 // func tile12AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12AVX512(SB), NOSPLIT, $0-96
+TEXT ·tile12AVX512(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -2673,13 +3030,26 @@ TEXT ·tile12AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0c, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z24
@@ -2722,15 +3092,19 @@ loop:
 	VFMADD231PS  Z26, Z25, Z1
 	PREFETCHT0   (R12)
 	PREFETCHT0   44(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -2815,7 +3189,7 @@ store:
 
 // func tile13AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile13AVX512(SB), NOSPLIT, $0-96
+TEXT ·tile13AVX512(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -2906,13 +3280,26 @@ TEXT ·tile13AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0d, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z26
@@ -2958,15 +3345,19 @@ loop:
 	VFMADD231PS  Z28, Z27, Z1
 	PREFETCHT0   (R12)
 	PREFETCHT0   48(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -3057,7 +3448,7 @@ store:
 
 // func tile14AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile14AVX512(SB), NOSPLIT, $0-96
+TEXT ·tile14AVX512(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -3153,13 +3544,26 @@ TEXT ·tile14AVX512(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0e, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z28
@@ -3208,15 +3612,19 @@ loop:
 	VFMADD231PS  Z30, Z29, Z1
 	PREFETCHT0   (R12)
 	PREFETCHT0   52(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -3335,39 +3743,56 @@ TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       a+16(FP), CX
 	MOVQ       aRow+24(FP), DX
 	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), DX
-	MOVQ       aCol+32(FP), DX
-	SHLQ       $0x02, DX
-	MOVQ       bStride+48(FP), BX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       b+40(FP), SI
-	MOVQ       CX, DI
-	LEAQ       (DI)(DX*8), DI
-	LEAQ       (DI)(DX*8), DI
-	LEAQ       (DI)(DX*8), DI
-	MOVQ       SI, R8
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       CX, R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
-	MOVQ       k+56(FP), R9
-	TESTQ      R9, R9
-	JZ         end
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       DX, R9
+	IMUL3Q     $0x01, DX, R8
+	ADDQ       CX, R8
+	MOVQ       DX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
+
+columns:
+	MOVQ  DI, DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	MOVQ  k+56(FP), R11
+	TESTQ R11, R11
+	JZ    end
 
 loop:
-	VMOVUPS      (SI), Z2
-	VMOVUPS      64(SI), Z3
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
 	VBROADCASTSS (CX), Z4
 	LONG         $0x486ef262; WORD $0xc452
 	LONG         $0x4866f262; WORD $0xcc52
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
-	ADDQ         DX, CX
-	ADDQ         DX, DI
-	ADDQ         BX, SI
-	ADDQ         BX, R8
-	DECQ         R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, CX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, DX
+	DECQ         R11
+	TESTB        $0x0f, R11
+	JNZ          loop
+	ADDQ         R10, R8
+	TESTQ        R11, R11
 	JNZ          loop
 
 end:
@@ -3437,13 +3862,26 @@ TEXT ·tile2AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
-	MOVQ       R8, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       k+56(FP), R11
-	TESTQ      R11, R11
-	JZ         end
+	MOVQ       SI, R10
+	XORQ       R11, R11
+	CMPQ       SI, $0x04
+	JNE        columns
+	MOVQ       BX, R10
+	IMUL3Q     $0x02, BX, R9
+	ADDQ       DX, R9
+	MOVQ       BX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Z4
@@ -3456,13 +3894,17 @@ loop:
 	LONG         $0x4856f262; WORD $0xce52
 	PREFETCHT0   (R9)
 	PREFETCHT0   4(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -3548,13 +3990,26 @@ TEXT ·tile3AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
 	LEAQ       (R9)(SI*8), R9
-	MOVQ       R8, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       k+56(FP), R11
-	TESTQ      R11, R11
-	JZ         end
+	MOVQ       SI, R10
+	XORQ       R11, R11
+	CMPQ       SI, $0x04
+	JNE        columns
+	MOVQ       BX, R10
+	IMUL3Q     $0x03, BX, R9
+	ADDQ       DX, R9
+	MOVQ       BX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Z6
@@ -3570,13 +4025,17 @@ loop:
 	LONG         $0x4846d262; WORD $0xc852
 	PREFETCHT0   (R9)
 	PREFETCHT0   8(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -3678,13 +4137,26 @@ TEXT ·tile4AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
-	MOVQ       R9, R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	MOVQ       k+56(FP), R12
-	TESTQ      R12, R12
-	JZ         end
+	MOVQ       DI, R11
+	XORQ       R12, R12
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R11
+	IMUL3Q     $0x04, BX, R10
+	ADDQ       DX, R10
+	MOVQ       BX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z8
@@ -3703,13 +4175,17 @@ loop:
 	LONG         $0x4836d262; WORD $0xca52
 	PREFETCHT0   (R10)
 	PREFETCHT0   12(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -3827,13 +4303,26 @@ TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
 	LEAQ       (R10)(DI*8), R10
-	MOVQ       R9, R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	LEAQ       (R11)(R8*8), R11
-	MOVQ       k+56(FP), R12
-	TESTQ      R12, R12
-	JZ         end
+	MOVQ       DI, R11
+	XORQ       R12, R12
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R11
+	IMUL3Q     $0x05, BX, R10
+	ADDQ       DX, R10
+	MOVQ       BX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z10
@@ -3855,13 +4344,17 @@ loop:
 	LONG         $0x4826d262; WORD $0xcc52
 	PREFETCHT0   (R10)
 	PREFETCHT0   16(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -3997,13 +4490,26 @@ TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x06, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z12
@@ -4028,14 +4534,18 @@ loop:
 	LONG         $0x4816d262; WORD $0xce52
 	PREFETCHT0   (R11)
 	PREFETCHT0   20(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -4187,13 +4697,26 @@ TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x07, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z14
@@ -4221,14 +4744,18 @@ loop:
 	LONG         $0x4806b262; WORD $0xc852
 	PREFETCHT0   (R11)
 	PREFETCHT0   24(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -4396,13 +4923,26 @@ TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x08, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z16
@@ -4433,14 +4973,18 @@ loop:
 	LONG         $0x4076b262; WORD $0xca52
 	PREFETCHT0   (R11)
 	PREFETCHT0   28(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -4624,13 +5168,26 @@ TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x09, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z18
@@ -4664,14 +5221,18 @@ loop:
 	LONG         $0x4066b262; WORD $0xcc52
 	PREFETCHT0   (R11)
 	PREFETCHT0   32(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -4871,13 +5432,26 @@ TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
 	LEAQ       (R11)(DI*8), R11
-	MOVQ       R9, R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	LEAQ       (R12)(R8*8), R12
-	MOVQ       k+56(FP), R13
-	TESTQ      R13, R13
-	JZ         end
+	MOVQ       DI, R12
+	XORQ       R13, R13
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R12
+	IMUL3Q     $0x0a, BX, R11
+	ADDQ       DX, R11
+	MOVQ       BX, R13
+	SHLQ       $0x04, R13
+	NEGQ       R13
+	ADDQ       $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z20
@@ -4914,14 +5488,18 @@ loop:
 	LONG         $0x4056b262; WORD $0xce52
 	PREFETCHT0   (R11)
 	PREFETCHT0   36(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -5052,7 +5630,7 @@ whole:
 
 // func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile11AVX512BF16(SB), NOSPLIT, $0-96
+TEXT ·tile11AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5139,13 +5717,26 @@ TEXT ·tile11AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0b, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z22
@@ -5185,15 +5776,19 @@ loop:
 	LONG         $0x40469262; WORD $0xc852
 	PREFETCHT0   (R12)
 	PREFETCHT0   40(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -5335,7 +5930,7 @@ whole:
 
 // func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile12AVX512BF16(SB), NOSPLIT, $0-96
+TEXT ·tile12AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5427,13 +6022,26 @@ TEXT ·tile12AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0c, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z24
@@ -5476,15 +6084,19 @@ loop:
 	LONG         $0x40369262; WORD $0xca52
 	PREFETCHT0   (R12)
 	PREFETCHT0   44(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -5637,7 +6249,7 @@ whole:
 
 // func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile13AVX512BF16(SB), NOSPLIT, $0-96
+TEXT ·tile13AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5734,13 +6346,26 @@ TEXT ·tile13AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0d, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z26
@@ -5786,15 +6411,19 @@ loop:
 	LONG         $0x40269262; WORD $0xcc52
 	PREFETCHT0   (R12)
 	PREFETCHT0   48(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -5958,7 +6587,7 @@ whole:
 
 // func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile14AVX512BF16(SB), NOSPLIT, $0-96
+TEXT ·tile14AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -6060,13 +6689,26 @@ TEXT ·tile14AVX512BF16(SB), NOSPLIT, $0-96
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
 	LEAQ       (R12)(DI*8), R12
-	MOVQ       R9, R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	LEAQ       (R13)(R8*8), R13
-	MOVQ       k+56(FP), R14
-	TESTQ      R14, R14
-	JZ         end
+	MOVQ       DI, R13
+	XORQ       R14, R14
+	CMPQ       DI, $0x04
+	JNE        columns
+	MOVQ       BX, R13
+	IMUL3Q     $0x0e, BX, R12
+	ADDQ       DX, R12
+	MOVQ       BX, R14
+	SHLQ       $0x04, R14
+	NEGQ       R14
+	ADDQ       $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z28
@@ -6115,15 +6757,19 @@ loop:
 	LONG         $0x40169262; WORD $0xce52
 	PREFETCHT0   (R12)
 	PREFETCHT0   52(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -6314,32 +6960,45 @@ TEXT ·tile1SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         a+16(FP), CX
 	MOVQ         aRow+24(FP), DX
 	SHLQ         $0x02, DX
-	LEAQ         (DX)(DX*2), DX
-	MOVQ         aCol+32(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         bStride+48(FP), BX
+	LEAQ         (DX)(DX*2), BX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         b+40(FP), SI
-	MOVL         $0xffff0000, DI
-	VMOVD        DI, X2
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	MOVL         $0xffff0000, R8
+	VMOVD        R8, X2
 	VBROADCASTSS X2, Z2
-	MOVQ         CX, DI
-	LEAQ         (DI)(DX*8), DI
-	LEAQ         (DI)(DX*8), DI
-	LEAQ         (DI)(DX*8), DI
-	MOVQ         SI, R8
+	MOVQ         CX, R8
 	LEAQ         (R8)(BX*8), R8
 	LEAQ         (R8)(BX*8), R8
 	LEAQ         (R8)(BX*8), R8
-	MOVQ         k+56(FP), R9
-	TESTQ        R9, R9
-	JZ           end
+	MOVQ         BX, R9
+	XORQ         R10, R10
+	CMPQ         BX, $0x04
+	JNE          columns
+	MOVQ         DX, R9
+	IMUL3Q       $0x01, DX, R8
+	ADDQ         CX, R8
+	MOVQ         DX, R10
+	SHLQ         $0x04, R10
+	NEGQ         R10
+	ADDQ         $0x40, R10
+
+columns:
+	MOVQ  DI, DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	LEAQ  (DX)(SI*8), DX
+	MOVQ  k+56(FP), R11
+	TESTQ R11, R11
+	JZ    end
 
 loop:
-	VMOVUPS      (SI), Z4
+	VMOVUPS      (DI), Z4
 	VPSLLD       $0x10, Z4, Z3
 	VPANDD       Z2, Z4, Z4
-	VMOVUPS      64(SI), Z6
+	VMOVUPS      64(DI), Z6
 	VPSLLD       $0x10, Z6, Z5
 	VPANDD       Z2, Z6, Z6
 	VBROADCASTSS (CX), Z8
@@ -6349,15 +7008,19 @@ loop:
 	VFMADD231PS  Z7, Z5, Z1
 	VFMADD231PS  Z8, Z4, Z0
 	VFMADD231PS  Z8, Z6, Z1
-	PREFETCHT0   (DI)
-	PREFETCHT0   (DI)
 	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
-	ADDQ         DX, CX
-	ADDQ         DX, DI
-	ADDQ         BX, SI
-	ADDQ         BX, R8
-	DECQ         R9
+	PREFETCHT0   (R8)
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	ADDQ         BX, CX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, DX
+	DECQ         R11
+	TESTB        $0x0f, R11
+	JNZ          loop
+	ADDQ         R10, R8
+	TESTQ        R11, R11
 	JNZ          loop
 
 end:
@@ -6411,13 +7074,26 @@ TEXT ·tile2SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
-	MOVQ         R8, R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	MOVQ         k+56(FP), R11
-	TESTQ        R11, R11
-	JZ           end
+	MOVQ         SI, R10
+	XORQ         R11, R11
+	CMPQ         SI, $0x04
+	JNE          columns
+	MOVQ         BX, R10
+	IMUL3Q       $0x02, BX, R9
+	ADDQ         DX, R9
+	MOVQ         BX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Z6
@@ -6442,13 +7118,17 @@ loop:
 	VFMADD231PS  Z10, Z8, Z1
 	PREFETCHT0   (R9)
 	PREFETCHT0   4(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -6513,13 +7193,26 @@ TEXT ·tile3SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
 	LEAQ         (R9)(SI*8), R9
-	MOVQ         R8, R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	MOVQ         k+56(FP), R11
-	TESTQ        R11, R11
-	JZ           end
+	MOVQ         SI, R10
+	XORQ         R11, R11
+	CMPQ         SI, $0x04
+	JNE          columns
+	MOVQ         BX, R10
+	IMUL3Q       $0x03, BX, R9
+	ADDQ         DX, R9
+	MOVQ         BX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
+
+columns:
+	MOVQ  R8, R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	LEAQ  (R12)(DI*8), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
 
 loop:
 	VMOVUPS      (R8), Z8
@@ -6551,13 +7244,17 @@ loop:
 	VFMADD231PS  Z12, Z10, Z1
 	PREFETCHT0   (R9)
 	PREFETCHT0   8(R9)
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
 	ADDQ         SI, DX
-	ADDQ         SI, R9
+	ADDQ         R10, R9
 	ADDQ         DI, R8
-	ADDQ         DI, R10
-	DECQ         R11
+	ADDQ         DI, R12
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R13, R13
 	JNZ          loop
 
 end:
@@ -6633,13 +7330,26 @@ TEXT ·tile4SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R10)(DI*8), R10
 	LEAQ         (R10)(DI*8), R10
 	LEAQ         (R10)(DI*8), R10
-	MOVQ         R9, R11
-	LEAQ         (R11)(R8*8), R11
-	LEAQ         (R11)(R8*8), R11
-	LEAQ         (R11)(R8*8), R11
-	MOVQ         k+56(FP), R12
-	TESTQ        R12, R12
-	JZ           end
+	MOVQ         DI, R11
+	XORQ         R12, R12
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R11
+	IMUL3Q       $0x04, BX, R10
+	ADDQ         DX, R10
+	MOVQ         BX, R12
+	SHLQ         $0x04, R12
+	NEGQ         R12
+	ADDQ         $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z10
@@ -6678,13 +7388,17 @@ loop:
 	VFMADD231PS  Z14, Z12, Z1
 	PREFETCHT0   (R10)
 	PREFETCHT0   12(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -6771,13 +7485,26 @@ TEXT ·tile5SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R10)(DI*8), R10
 	LEAQ         (R10)(DI*8), R10
 	LEAQ         (R10)(DI*8), R10
-	MOVQ         R9, R11
-	LEAQ         (R11)(R8*8), R11
-	LEAQ         (R11)(R8*8), R11
-	LEAQ         (R11)(R8*8), R11
-	MOVQ         k+56(FP), R12
-	TESTQ        R12, R12
-	JZ           end
+	MOVQ         DI, R11
+	XORQ         R12, R12
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R11
+	IMUL3Q       $0x05, BX, R10
+	ADDQ         DX, R10
+	MOVQ         BX, R12
+	SHLQ         $0x04, R12
+	NEGQ         R12
+	ADDQ         $0x40, R12
+
+columns:
+	MOVQ  R9, R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	LEAQ  (R13)(R8*8), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z12
@@ -6823,13 +7550,17 @@ loop:
 	VFMADD231PS  Z16, Z14, Z1
 	PREFETCHT0   (R10)
 	PREFETCHT0   16(R10)
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
 	ADDQ         DI, DX
-	ADDQ         DI, R10
+	ADDQ         R11, R10
 	ADDQ         R8, R9
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         R8, R13
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        R14, R14
 	JNZ          loop
 
 end:
@@ -6929,13 +7660,26 @@ TEXT ·tile6SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
-	MOVQ         R9, R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	MOVQ         k+56(FP), R13
-	TESTQ        R13, R13
-	JZ           end
+	MOVQ         DI, R12
+	XORQ         R13, R13
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R12
+	IMUL3Q       $0x06, BX, R11
+	ADDQ         DX, R11
+	MOVQ         BX, R13
+	SHLQ         $0x04, R13
+	NEGQ         R13
+	ADDQ         $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z14
@@ -6988,14 +7732,18 @@ loop:
 	VFMADD231PS  Z18, Z16, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   20(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -7106,13 +7854,26 @@ TEXT ·tile7SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
-	MOVQ         R9, R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	MOVQ         k+56(FP), R13
-	TESTQ        R13, R13
-	JZ           end
+	MOVQ         DI, R12
+	XORQ         R13, R13
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R12
+	IMUL3Q       $0x07, BX, R11
+	ADDQ         DX, R11
+	MOVQ         BX, R13
+	SHLQ         $0x04, R13
+	NEGQ         R13
+	ADDQ         $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z16
@@ -7172,14 +7933,18 @@ loop:
 	VFMADD231PS  Z20, Z18, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   24(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -7301,13 +8066,26 @@ TEXT ·tile8SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
-	MOVQ         R9, R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	MOVQ         k+56(FP), R13
-	TESTQ        R13, R13
-	JZ           end
+	MOVQ         DI, R12
+	XORQ         R13, R13
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R12
+	IMUL3Q       $0x08, BX, R11
+	ADDQ         DX, R11
+	MOVQ         BX, R13
+	SHLQ         $0x04, R13
+	NEGQ         R13
+	ADDQ         $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z18
@@ -7374,14 +8152,18 @@ loop:
 	VFMADD231PS  Z22, Z20, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   28(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -7514,13 +8296,26 @@ TEXT ·tile9SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
-	MOVQ         R9, R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	MOVQ         k+56(FP), R13
-	TESTQ        R13, R13
-	JZ           end
+	MOVQ         DI, R12
+	XORQ         R13, R13
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R12
+	IMUL3Q       $0x09, BX, R11
+	ADDQ         DX, R11
+	MOVQ         BX, R13
+	SHLQ         $0x04, R13
+	NEGQ         R13
+	ADDQ         $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z20
@@ -7594,14 +8389,18 @@ loop:
 	VFMADD231PS  Z24, Z22, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   32(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -7745,13 +8544,26 @@ TEXT ·tile10SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
 	LEAQ         (R11)(DI*8), R11
-	MOVQ         R9, R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	LEAQ         (R12)(R8*8), R12
-	MOVQ         k+56(FP), R13
-	TESTQ        R13, R13
-	JZ           end
+	MOVQ         DI, R12
+	XORQ         R13, R13
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R12
+	IMUL3Q       $0x0a, BX, R11
+	ADDQ         DX, R11
+	MOVQ         BX, R13
+	SHLQ         $0x04, R13
+	NEGQ         R13
+	ADDQ         $0x40, R13
+
+columns:
+	MOVQ  R9, R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	LEAQ  (R14)(R8*8), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z22
@@ -7832,14 +8644,18 @@ loop:
 	VFMADD231PS  Z26, Z24, Z1
 	PREFETCHT0   (R11)
 	PREFETCHT0   36(R11)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
+	PREFETCHT0   (R14)
+	PREFETCHT0   64(R14)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
-	ADDQ         DI, R11
+	ADDQ         R12, R11
 	ADDQ         R8, R9
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         R8, R14
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R13, R11
+	TESTQ        R15, R15
 	JNZ          loop
 
 end:
@@ -7912,7 +8728,7 @@ store:
 
 // func tile11SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile11SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile11SplitAVX512(SB), NOSPLIT, $8-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7996,13 +8812,26 @@ TEXT ·tile11SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R12)(DI*8), R12
 	LEAQ         (R12)(DI*8), R12
 	LEAQ         (R12)(DI*8), R12
-	MOVQ         R9, R13
-	LEAQ         (R13)(R8*8), R13
-	LEAQ         (R13)(R8*8), R13
-	LEAQ         (R13)(R8*8), R13
-	MOVQ         k+56(FP), R14
-	TESTQ        R14, R14
-	JZ           end
+	MOVQ         DI, R13
+	XORQ         R14, R14
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R13
+	IMUL3Q       $0x0b, BX, R12
+	ADDQ         DX, R12
+	MOVQ         BX, R14
+	SHLQ         $0x04, R14
+	NEGQ         R14
+	ADDQ         $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z24
@@ -8090,15 +8919,19 @@ loop:
 	VFMADD231PS  Z28, Z26, Z1
 	PREFETCHT0   (R12)
 	PREFETCHT0   40(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:
@@ -8177,7 +9010,7 @@ store:
 
 // func tile12SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile12SplitAVX512(SB), NOSPLIT, $8-96
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -8266,13 +9099,26 @@ TEXT ·tile12SplitAVX512(SB), NOSPLIT, $0-96
 	LEAQ         (R12)(DI*8), R12
 	LEAQ         (R12)(DI*8), R12
 	LEAQ         (R12)(DI*8), R12
-	MOVQ         R9, R13
-	LEAQ         (R13)(R8*8), R13
-	LEAQ         (R13)(R8*8), R13
-	LEAQ         (R13)(R8*8), R13
-	MOVQ         k+56(FP), R14
-	TESTQ        R14, R14
-	JZ           end
+	MOVQ         DI, R13
+	XORQ         R14, R14
+	CMPQ         DI, $0x04
+	JNE          columns
+	MOVQ         BX, R13
+	IMUL3Q       $0x0c, BX, R12
+	ADDQ         DX, R12
+	MOVQ         BX, R14
+	SHLQ         $0x04, R14
+	NEGQ         R14
+	ADDQ         $0x40, R14
+
+columns:
+	MOVQ  R9, R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	LEAQ  (R15)(R8*8), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
 
 loop:
 	VMOVUPS      (R9), Z26
@@ -8367,15 +9213,19 @@ loop:
 	VFMADD231PS  Z30, Z28, Z1
 	PREFETCHT0   (R12)
 	PREFETCHT0   44(R12)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
+	PREFETCHT0   (R15)
+	PREFETCHT0   64(R15)
 	ADDQ         DI, DX
 	ADDQ         DI, R10
 	ADDQ         DI, R11
-	ADDQ         DI, R12
+	ADDQ         R13, R12
 	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R15
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R14, R12
+	TESTQ        BP, BP
 	JNZ          loop
 
 end:

@@ -91,6 +91,10 @@ type matrix struct {
 	dstStep, srcStep reg.GPVirtual // bytes to the next one
 }
 
+// rowsAhead is how many rows of a matrix are asked for before their use: rows lie far apart, where no prefetching by the
+// processor finds them.
+const rowsAhead = 8
+
 // eachRow emits a loop over the rows of a matrix, and in each over whole vectors; the parameters are those of emitNarrow.
 // A row of the destination is made of per rows of the source.
 func (l *loops) eachRow(dstSize, srcSize uint8, per int, body func(m matrix, index reg.GPVirtual)) {
@@ -98,11 +102,17 @@ func (l *loops) eachRow(dstSize, srcSize uint8, per int, body func(m matrix, ind
 	l.SHLQ(Imm(uint64(bits.Len8(dstSize)-1)), m.dstStep)
 	l.SHLQ(Imm(uint64(bits.Len8(srcSize)-1)), m.srcStep)
 	rows, vectors := l.integer("rows"), l.integer("vectors")
-	index, left := l.GP64(), l.GP64()
+	index, left, later, next := l.GP64(), l.GP64(), l.GP64(), l.GP64()
 	l.rows(rows, func() {
 		l.XORQ(index, index)
 		l.MOVQ(vectors, left)
+		l.LEAQ(Mem{Base: m.src, Index: m.srcStep, Scale: rowsAhead}, later)
+		l.LEAQ(Mem{Base: later, Index: m.srcStep, Scale: 1}, next)
 		l.rows(left, func() {
+			l.PREFETCHT0(element(later, index, srcSize))
+			if per == 2 {
+				l.PREFETCHT0(element(next, index, srcSize))
+			}
 			body(m, index)
 			l.ADDQ(Imm(uint64(l.lanes())), index)
 		})

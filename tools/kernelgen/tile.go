@@ -122,19 +122,49 @@ func (t *tile) loop() {
 		t.VMOVD(ones, t.upper.AsX())
 		t.VBROADCASTSS(t.upper.AsX(), t.upper)
 	}
-	laterA, laterB := t.later(t.a, aCol), t.later(b, bStep)
+	next, laterB := t.nextTile(aCol), t.later(b, bStep)
 	k := t.pointer("k")
 	t.TESTQ(k, k)
 	t.JZ(operand.LabelRef("end"))
 	t.Label("loop")
 	t.term.add(t, bases, b)
-	t.prefetch(laterA, 4*t.rows-4) // the lines of a column of a transposed A
+	t.prefetch(next.line, 4*t.rows-4)
 	t.prefetch(laterB, t.bytes)
-	t.advance(aCol, append(bases, laterA)...)
+	t.advance(aCol, bases...)
+	t.advance(next.step, next.line)
 	t.advance(bStep, b, laterB)
 	t.DECQ(k)
+	t.TESTB(operand.Imm(lineFloats-1), k.As8())
+	t.JNZ(operand.LabelRef("loop"))
+	t.advance(next.wrap, next.line)
+	t.TESTQ(k, k)
 	t.JNZ(operand.LabelRef("loop"))
 	t.Label("end")
+}
+
+// lineFloats is the number of float32 in a cache line.
+const lineFloats = 16
+
+// walk is the order in which lines of A are asked for, one a step of the sum: wrap is added after each lineFloats steps.
+type walk struct{ line, step, wrap reg.GPVirtual }
+
+// nextTile walks through A a whole tile ahead: where its rows are contiguous, one line of each of the rows below after
+// the other, then their next lines. Where its columns are, it asks for those that the sum comes to soon.
+func (t *tile) nextTile(aCol reg.GPVirtual) walk {
+	w := walk{t.later(t.a, aCol), t.GP64(), t.GP64()}
+	t.MOVQ(aCol, w.step)
+	t.XORQ(w.wrap, w.wrap)
+	t.CMPQ(aCol, operand.Imm(4))
+	t.JNE(operand.LabelRef("columns"))
+	t.MOVQ(t.aStep, w.step)
+	t.IMUL3Q(operand.Imm(uint64(t.rows)), t.aStep, w.line)
+	t.ADDQ(t.a, w.line)
+	t.MOVQ(t.aStep, w.wrap)
+	t.SHLQ(operand.Imm(4), w.wrap)
+	t.NEGQ(w.wrap)
+	t.ADDQ(operand.Imm(4*lineFloats), w.wrap)
+	t.Label("columns")
+	return w
 }
 
 // outerProduct adds one column of A times one row of B. An element of A is loaded once, to all lanes, for both vectors:
