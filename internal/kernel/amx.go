@@ -66,7 +66,7 @@ func amxMicroKernels(low, high tileBlocks) microKernels {
 }
 
 // tile is a tileKernel that takes A by rows only.
-func (u *tileUnit) tile(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int) {
+func (u *tileUnit) tile(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int, _ *readAhead) {
 	if aCol != 1 {
 		panic("kernel: tile registers take rows of A only")
 	}

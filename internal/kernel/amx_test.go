@@ -122,7 +122,7 @@ func (c tileCase) run(p tilePrograms) []float32 {
 			out[i] = float32(math.NaN())
 		}
 	}
-	amxMicroKernels(p.low, p.high).tile(c.rows, out, c.cStride, c.a, c.aRow, 1, c.b, c.bStride, c.k, c.start, c.accumulate, nil, 0)
+	amxMicroKernels(p.low, p.high).tile(c.rows, out, c.cStride, c.a, c.aRow, 1, c.b, c.bStride, c.k, c.start, c.accumulate, nil, 0, nil)
 	return out
 }
 

@@ -10,7 +10,7 @@ import "unsafe"
 const haveAssembly = true
 
 // generatedTile is the signature of the generated tile kernels, one for each number of rows; see tileKernel.
-type generatedTile func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+type generatedTile func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 var tilesAVX2 = [...]generatedTile{tile1AVX2, tile2AVX2, tile3AVX2, tile4AVX2, tile5AVX2, tile6AVX2}
 
@@ -68,7 +68,7 @@ const stackedRows = 16
 // generatedTiles checks that all that a stack of tiles touches lies in the slices, and runs the kernels of nearly equal
 // height, one below the other.
 func generatedTiles(tiles []generatedTile, cols int) tileKernel {
-	return func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, half []BFloat16, halfStride int) {
+	return func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, half []BFloat16, halfStride int, ahead *readAhead) {
 		_, _ = c[(rows-1)*cStride+cols-1], start[cols-1]
 		if k > 0 {
 			_, _ = a[(rows-1)*aRow+(k-1)*aCol], b[(k-1)*bStride+cols-1]
@@ -83,7 +83,8 @@ func generatedTiles(tiles []generatedTile, cols int) tileKernel {
 			if i < rows%count {
 				height++
 			}
-			tiles[height-1]((*float32)(pc), cStride, (*float32)(pa), aRow, aCol, unsafe.SliceData(b), bStride, k, &start[0], accumulate, (*BFloat16)(ph), halfStride)
+			line, lineStep := ahead.next(k, pa)
+			tiles[height-1]((*float32)(pc), cStride, (*float32)(pa), aRow, aCol, unsafe.SliceData(b), bStride, k, &start[0], accumulate, (*BFloat16)(ph), halfStride, (*byte)(line), lineStep)
 			if i == count-1 {
 				break // what follows the last tile may lie outside
 			}

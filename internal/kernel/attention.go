@@ -28,6 +28,24 @@ type headWork struct {
 	free   []float32
 	stride int // between the rows of a [Tokens, Tokens] matrix
 	dim    int // between the rows of a [Tokens, HeadDim] matrix
+	ahead  *readAhead
+}
+
+// lookAhead asks, while this item is computed, for the queries, keys and values of the one that this worker will probably
+// have next: the rows of a head lie far apart, and short sums leave no time to wait for them.
+func (w *headWork) lookAhead(item int, qkv Array) {
+	w.ahead = &w.engine.unitOf(qkv).local[w.worker].ahead
+	w.ahead.reset()
+	for part := range 3 {
+		w.look(item, qkv, part, 3*w.width())
+	}
+}
+
+// look adds a block of an activation to what is asked for.
+func (w *headWork) look(item int, a Array, part, cols int) {
+	if next := item + w.engine.Workers(); next < w.Views*w.Heads {
+		w.ahead.add(w.head(a, next, part, cols), 0, w.Tokens, 0, w.HeadDim)
+	}
 }
 
 // work takes a worker's scratch for that many matrices of either kind and as many vectors of Tokens.
@@ -45,7 +63,7 @@ func (w *headWork) take(n int) []float32 {
 
 // product sets a [Tokens, n] matrix in scratch, whose rows start stride apart, to a·b with k terms a sum.
 func (w *headWork) product(c []float32, stride int, a, b Operand, n, k int) {
-	w.engine.smallProduct(w.worker, Product{M: w.Tokens, N: n, K: k, A: a, B: b, C: F32(c), CStride: stride}, true)
+	w.engine.smallProduct(w.worker, Product{M: w.Tokens, N: n, K: k, A: a, B: b, C: F32(c), CStride: stride}, true, w.ahead)
 }
 
 // result moves a [Tokens, HeadDim] matrix from scratch to where it belongs.
@@ -77,6 +95,7 @@ type attentionJob struct {
 func (j *attentionJob) run(e *Engine, worker, item, _ int) {
 	t, cols := j.Tokens, 3*j.width()
 	w, v := j.work(e, worker, 1, 1, 1), &e.vector
+	w.lookAhead(item, j.qkv)
 	scores, result, sums, lse := w.take(t*w.stride), w.take(t*w.dim), w.take(t), j.lse[item*t:(item+1)*t]
 	queries, keys, values := j.head(j.qkv, item, 0, cols), j.head(j.qkv, item, 1, cols), j.head(j.qkv, item, 2, cols)
 	w.product(scores, w.stride, queries, keys.transposed(), t, j.HeadDim)
@@ -106,6 +125,8 @@ type attentionBackwardJob struct {
 func (j *attentionBackwardJob) run(e *Engine, worker, item, _ int) {
 	t, dim, cols := j.Tokens, j.HeadDim, 3*j.width()
 	w, v := j.work(e, worker, 2, 1, 1), &e.vector
+	w.lookAhead(item, j.qkv)
+	w.look(item, j.dout, 0, j.width())
 	p, ds, result, delta := w.take(t*w.stride), w.take(t*w.stride), w.take(t*w.dim), w.take(t)
 	queries, keys, values := j.head(j.qkv, item, 0, cols), j.head(j.qkv, item, 1, cols), j.head(j.qkv, item, 2, cols)
 	gradient := j.head(j.dout, item, 0, j.width())
@@ -141,7 +162,7 @@ func (j *attentionWeightsJob) run(e *Engine, worker, item, _ int) {
 	t, cols := j.Tokens, 3*j.width()
 	p := j.weights[item*t*t : (item+1)*t*t]
 	q, k := j.head(j.qkv, item, 0, cols), j.head(j.qkv, item, 1, cols)
-	e.smallProduct(worker, Product{M: t, N: t, K: j.HeadDim, A: q, B: k.transposed(), C: F32(p), CStride: t}, false)
+	e.smallProduct(worker, Product{M: t, N: t, K: j.HeadDim, A: q, B: k.transposed(), C: F32(p), CStride: t}, false, nil)
 	e.vector.scale(p, p, j.scale())
 	e.softmax(worker, p, p, t, t)
 }

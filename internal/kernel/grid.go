@@ -107,9 +107,26 @@ func (u *productUnit) gridTask(worker int, p *gridJob, g gridBlock) {
 		b.k = to - from
 		b.a = p.a.spread(u, own, g.rowFrom, g.rowTo, from, to)
 		b.b = p.b.right(u, own, from, to, g.colFrom, g.colTo)
+		b.ahead = p.nextBlock(own, g, to, min(g.kTo, 2*to-from))
 		u.multiply(worker, b)
 		b.accumulate, b.start = true, nil
 	}
+}
+
+// nextBlock reads ahead what the terms [from, to) of a block's sum take from memory to be interleaved: that goes too fast
+// for any memory, but the product before it does not.
+func (p *gridProduct) nextBlock(own *workerScratch, g gridBlock, from, to int) *readAhead {
+	if !p.unit.isPairs || from >= to {
+		return nil
+	}
+	own.ahead.reset()
+	if p.a.kind == fromMatrix {
+		own.ahead.add(p.a.matrix.transposed(), 2*from, min(2*to, p.a.k), g.rowFrom, g.rowTo)
+	}
+	if p.b.kind == fromMatrix {
+		own.ahead.add(p.b.matrix, 2*from, min(2*to, p.b.k), g.colFrom, g.colTo)
+	}
+	return &own.ahead
 }
 
 // spread returns a block of A for the tiles, which take float32 in place with any strides, except that columns which

@@ -18,7 +18,7 @@ func (j *pairsJob) run(e *Engine, worker, view, _ int) {
 	t := j.tokens
 	plane := e.vector.scratch(worker, t*t)
 	for c := range j.classes {
-		e.smallProduct(worker, Product{M: t, N: t, K: j.dim, A: j.operand(j.q, view, c), B: j.operand(j.k, view, c).transposed(), C: F32(plane), CStride: t}, false)
+		e.smallProduct(worker, Product{M: t, N: t, K: j.dim, A: j.operand(j.q, view, c), B: j.operand(j.k, view, c).transposed(), C: F32(plane), CStride: t}, false, nil)
 		e.vector.scale(plane, plane, j.scale())
 		j.scatter(j.block(j.scores, view), plane, c)
 	}
@@ -43,9 +43,9 @@ func (j *pairsBackwardJob) run(e *Engine, worker, view, _ int) {
 		e.vector.scale(plane, plane, j.scale())
 		p := Product{M: t, N: j.dim, K: t, CStride: j.classes * j.dim}
 		p.A, p.B, p.C = gradient, j.operand(j.k, view, c), j.operand(j.dq, view, c).Data
-		e.smallProduct(worker, p, false)
+		e.smallProduct(worker, p, false, nil)
 		p.A, p.B, p.C = gradient.transposed(), j.operand(j.q, view, c), j.operand(j.dk, view, c).Data
-		e.smallProduct(worker, p, false)
+		e.smallProduct(worker, p, false, nil)
 	}
 }
 

@@ -69,11 +69,11 @@ func (u *productUnit) words(k int) int {
 
 // smallProduct computes p on one worker inside a task of Parallel, for products that fit its second-level cache. It
 // takes neither Bias nor Epilogue, and C is float32. A roomy C has space for whole panels in each row, and what lies
-// there is overwritten: a tile that sticks out of C then needs no detour.
-func (e *Engine) smallProduct(worker int, p Product, roomy bool) {
+// there is overwritten: a tile that sticks out of C then needs no detour. ahead may be nil.
+func (e *Engine) smallProduct(worker int, p Product, roomy bool, ahead *readAhead) {
 	u := e.unitOf(p.A.Data, p.B.Data)
 	own, words := &u.local[worker], u.words(p.K)
-	b := block{m: p.M, n: p.N, k: words, c: p.C.Float32(), cStride: p.CStride, accumulate: p.Accumulate}
+	b := block{m: p.M, n: p.N, k: words, c: p.C.Float32(), cStride: p.CStride, accumulate: p.Accumulate, ahead: ahead}
 	if roomy {
 		b.n = u.whole(p.N)
 	}
@@ -166,7 +166,10 @@ type productUnit struct {
 }
 
 // workerScratch is one worker's copies of blocks of A, B and C.
-type workerScratch struct{ a, b, c, edge, gathered, turned, across []float32 }
+type workerScratch struct {
+	a, b, c, edge, gathered, turned, across []float32
+	ahead                                   readAhead
+}
 
 func newProductUnit(kernels microKernels, loops innerLoops, workers int, pairs bool) productUnit {
 	u := productUnit{microKernels: kernels, loops: loops, isPairs: pairs, local: make([]workerScratch, workers)}

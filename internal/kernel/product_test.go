@@ -139,7 +139,7 @@ func TestSmallProduct(t *testing.T) {
 			if p.Bias != nil {
 				t.Skip("no bias in small products")
 			}
-			e.smallProduct(1, p, false)
+			e.smallProduct(1, p, false, nil)
 			checkProduct(t, p.C.f32, want, k)
 		})
 	})

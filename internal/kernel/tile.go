@@ -9,7 +9,8 @@ import "math"
 // a[i*aRow+p*aCol], row p of B starts at b[p*bStride] and row i of C at c[i*cStride]. Every row of the tile begins as
 // the vector start. Both strides of A are free, so that A is read in place, transposed or not. If half is not nil, which
 // kernels of units with intoHalf take, C is read only, and what it would become is rounded to half[i*halfStride].
-type tileKernel func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, half []BFloat16, halfStride int)
+// ahead, unless nil, tells what memory to ask for meanwhile.
+type tileKernel func(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, half []BFloat16, halfStride int, ahead *readAhead)
 
 // microKernels are the inner loops of the matrix product of one family.
 type microKernels struct {
@@ -36,7 +37,7 @@ func portableMicroKernels(pairs bool) microKernels {
 
 const portableCols = 8
 
-func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int) {
+func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int, _ *readAhead) {
 	for i := range rows {
 		sums := [portableCols]float32(start)
 		for p := range k {
@@ -56,7 +57,7 @@ func tilePortable(rows int, c []float32, cStride int, a []float32, aRow, aCol in
 }
 
 // tilePairsPortable is tilePortable on words that are pairs of bf16.
-func tilePairsPortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int) {
+func tilePairsPortable(rows int, c []float32, cStride int, a []float32, aRow, aCol int, b []float32, bStride, k int, start []float32, accumulate bool, _ []BFloat16, _ int, _ *readAhead) {
 	for i := range rows {
 		sums := [portableCols]float32(start)
 		for p := range k {
@@ -121,6 +122,7 @@ type block struct {
 	accumulate bool
 	half       []BFloat16 // where C is rounded to, by units with intoHalf; nil to write C
 	halfStride int
+	ahead      *readAhead // what to ask for meanwhile; may be nil
 }
 
 // multiply computes a block. Tiles of one panel follow each other, so that the panel stays in the first-level cache.
@@ -145,11 +147,11 @@ func (u *productUnit) column(worker int, b *block, j int, panel, start []float32
 			half = half[from*b.halfStride+j:]
 		}
 		if b.n-j >= u.cols {
-			u.tile(to-from, c, b.cStride, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, b.accumulate, half, b.halfStride)
+			u.tile(to-from, c, b.cStride, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, b.accumulate, half, b.halfStride, b.ahead)
 			continue
 		}
 		part := u.local[worker].edge
-		u.tile(to-from, part, u.cols, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, false, nil, 0)
+		u.tile(to-from, part, u.cols, a, b.a.rowStride, b.a.colStride, panel, b.b.stride, b.k, start, false, nil, 0, b.ahead)
 		store(c, b.cStride, part, u.cols, to-from, b.n-j, b.accumulate)
 		if half != nil {
 			u.loops.narrowRows(half, b.halfStride, c, b.cStride, to-from, b.n-j)

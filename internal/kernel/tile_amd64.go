@@ -7,249 +7,249 @@ package kernel
 // See tileKernel: 1 rows.
 //
 //go:noescape
-func tile1AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile1AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 2 rows.
 //
 //go:noescape
-func tile2AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile2AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 3 rows.
 //
 //go:noescape
-func tile3AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile3AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 4 rows.
 //
 //go:noescape
-func tile4AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile4AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 5 rows.
 //
 //go:noescape
-func tile5AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile5AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 6 rows.
 //
 //go:noescape
-func tile6AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile6AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 1 rows.
 //
 //go:noescape
-func tile1SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile1SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 2 rows.
 //
 //go:noescape
-func tile2SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile2SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 3 rows.
 //
 //go:noescape
-func tile3SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile3SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 4 rows.
 //
 //go:noescape
-func tile4SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile4SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 1 rows.
 //
 //go:noescape
-func tile1AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile1AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 2 rows.
 //
 //go:noescape
-func tile2AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile2AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 3 rows.
 //
 //go:noescape
-func tile3AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile3AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 4 rows.
 //
 //go:noescape
-func tile4AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile4AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 5 rows.
 //
 //go:noescape
-func tile5AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile5AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 6 rows.
 //
 //go:noescape
-func tile6AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile6AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 7 rows.
 //
 //go:noescape
-func tile7AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile7AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 8 rows.
 //
 //go:noescape
-func tile8AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile8AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 9 rows.
 //
 //go:noescape
-func tile9AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile9AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 10 rows.
 //
 //go:noescape
-func tile10AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile10AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 11 rows.
 //
 //go:noescape
-func tile11AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile11AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 12 rows.
 //
 //go:noescape
-func tile12AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile12AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 13 rows.
 //
 //go:noescape
-func tile13AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile13AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 14 rows.
 //
 //go:noescape
-func tile14AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile14AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 1 rows.
 //
 //go:noescape
-func tile1AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile1AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 2 rows.
 //
 //go:noescape
-func tile2AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile2AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 3 rows.
 //
 //go:noescape
-func tile3AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile3AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 4 rows.
 //
 //go:noescape
-func tile4AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile4AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 5 rows.
 //
 //go:noescape
-func tile5AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile5AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 6 rows.
 //
 //go:noescape
-func tile6AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile6AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 7 rows.
 //
 //go:noescape
-func tile7AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile7AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 8 rows.
 //
 //go:noescape
-func tile8AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile8AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 9 rows.
 //
 //go:noescape
-func tile9AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile9AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 10 rows.
 //
 //go:noescape
-func tile10AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile10AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 11 rows.
 //
 //go:noescape
-func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 12 rows.
 //
 //go:noescape
-func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 13 rows.
 //
 //go:noescape
-func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 14 rows.
 //
 //go:noescape
-func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 1 rows.
 //
 //go:noescape
-func tile1SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile1SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 2 rows.
 //
 //go:noescape
-func tile2SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile2SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 3 rows.
 //
 //go:noescape
-func tile3SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile3SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 4 rows.
 //
 //go:noescape
-func tile4SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile4SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 5 rows.
 //
 //go:noescape
-func tile5SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile5SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 6 rows.
 //
 //go:noescape
-func tile6SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile6SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 7 rows.
 //
 //go:noescape
-func tile7SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile7SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 8 rows.
 //
 //go:noescape
-func tile8SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile8SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 9 rows.
 //
 //go:noescape
-func tile9SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile9SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 10 rows.
 //
 //go:noescape
-func tile10SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile10SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 11 rows.
 //
 //go:noescape
-func tile11SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile11SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 
 // See tileKernel: 12 rows.
 //
 //go:noescape
-func tile12SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+func tile12SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)

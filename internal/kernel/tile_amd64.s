@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func tile1AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile1AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile1AVX2(SB), NOSPLIT, $0-96
+TEXT ·tile1AVX2(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -15,82 +15,90 @@ TEXT ·tile1AVX2(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       CX, DX
-	MOVQ       a+16(FP), CX
-	MOVQ       aRow+24(FP), DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
 	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), BX
-	MOVQ       aCol+32(FP), BX
+	MOVQ       bStride+48(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       bStride+48(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       b+40(FP), DI
-	MOVQ       CX, R8
-	LEAQ       (R8)(BX*8), R8
-	LEAQ       (R8)(BX*8), R8
-	LEAQ       (R8)(BX*8), R8
-	MOVQ       BX, R9
-	XORQ       R10, R10
-	CMPQ       BX, $0x04
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
 	JNE        columns
-	MOVQ       DX, R9
-	IMUL3Q     $0x01, DX, R8
-	ADDQ       CX, R8
-	MOVQ       DX, R10
-	SHLQ       $0x04, R10
-	NEGQ       R10
-	ADDQ       $0x40, R10
+	MOVQ       CX, R8
+	IMUL3Q     $0x01, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
 
 columns:
-	MOVQ  DI, DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	MOVQ  k+56(FP), R11
-	TESTQ R11, R11
+	MOVQ  SI, CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	MOVQ  ahead+96(FP), R10
+	MOVQ  aheadStep+104(FP), R11
+	MOVQ  k+56(FP), R12
+	TESTQ R12, R12
 	JZ    end
 
 loop:
-	VMOVUPS      (DI), Y2
-	VMOVUPS      32(DI), Y3
-	VBROADCASTSS (CX), Y4
+	VMOVUPS      (SI), Y2
+	VMOVUPS      32(SI), Y3
+	VBROADCASTSS (AX), Y4
 	VFMADD231PS  Y4, Y2, Y0
 	VFMADD231PS  Y4, Y3, Y1
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)
-	PREFETCHT0   (DX)
-	PREFETCHT0   32(DX)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (CX)
+	PREFETCHT0   32(CX)
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
 	ADDQ         BX, CX
-	ADDQ         R9, R8
-	ADDQ         SI, DI
-	ADDQ         SI, DX
-	DECQ         R11
-	TESTB        $0x0f, R11
+	DECQ         R12
+	TESTB        $0x0f, R12
 	JNZ          loop
-	ADDQ         R10, R8
-	TESTQ        R11, R11
+	ADDQ         R9, DI
+	TESTQ        R12, R12
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), CL
-	TESTB  CL, CL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, CX
-	VADDPS (CX), Y0, Y0
-	VADDPS 32(CX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), AX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
 
-// func tile2AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile2AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile2AVX2(SB), NOSPLIT, $0-96
+TEXT ·tile2AVX2(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -101,84 +109,91 @@ TEXT ·tile2AVX2(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       bStride+48(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       bStride+48(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       b+40(FP), R8
-	MOVQ       DX, R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	MOVQ       SI, R10
-	XORQ       R11, R11
-	CMPQ       SI, $0x04
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
 	JNE        columns
-	MOVQ       BX, R10
-	IMUL3Q     $0x02, BX, R9
-	ADDQ       DX, R9
-	MOVQ       BX, R11
-	SHLQ       $0x04, R11
-	NEGQ       R11
-	ADDQ       $0x40, R11
+	MOVQ       CX, R8
+	IMUL3Q     $0x02, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
 
 columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
 	MOVQ  k+56(FP), R13
 	TESTQ R13, R13
 	JZ    end
 
 loop:
-	VMOVUPS      (R8), Y4
-	VMOVUPS      32(R8), Y5
-	VBROADCASTSS (DX), Y6
+	VMOVUPS      (SI), Y4
+	VMOVUPS      32(SI), Y5
+	VBROADCASTSS (AX), Y6
 	VFMADD231PS  Y6, Y4, Y2
 	VFMADD231PS  Y6, Y5, Y3
-	VBROADCASTSS (DX)(BX*1), Y6
+	VBROADCASTSS (AX)(CX*1), Y6
 	VFMADD231PS  Y6, Y4, Y0
 	VFMADD231PS  Y6, Y5, Y1
-	PREFETCHT0   (R9)
-	PREFETCHT0   4(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   32(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
+	PREFETCHT0   (DI)
+	PREFETCHT0   4(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   32(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
 	DECQ         R13
 	TESTB        $0x0f, R13
 	JNZ          loop
-	ADDQ         R11, R9
+	ADDQ         R9, DI
 	TESTQ        R13, R13
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -187,9 +202,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile3AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile3AVX2(SB), NOSPLIT, $0-96
+TEXT ·tile3AVX2(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -202,93 +217,100 @@ TEXT ·tile3AVX2(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       bStride+48(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       bStride+48(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       b+40(FP), R8
-	MOVQ       DX, R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	MOVQ       SI, R10
-	XORQ       R11, R11
-	CMPQ       SI, $0x04
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
 	JNE        columns
-	MOVQ       BX, R10
-	IMUL3Q     $0x03, BX, R9
-	ADDQ       DX, R9
-	MOVQ       BX, R11
-	SHLQ       $0x04, R11
-	NEGQ       R11
-	ADDQ       $0x40, R11
+	MOVQ       CX, R8
+	IMUL3Q     $0x03, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
 
 columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
 	MOVQ  k+56(FP), R13
 	TESTQ R13, R13
 	JZ    end
 
 loop:
-	VMOVUPS      (R8), Y6
-	VMOVUPS      32(R8), Y7
-	VBROADCASTSS (DX), Y8
+	VMOVUPS      (SI), Y6
+	VMOVUPS      32(SI), Y7
+	VBROADCASTSS (AX), Y8
 	VFMADD231PS  Y8, Y6, Y2
 	VFMADD231PS  Y8, Y7, Y3
-	VBROADCASTSS (DX)(BX*1), Y8
+	VBROADCASTSS (AX)(CX*1), Y8
 	VFMADD231PS  Y8, Y6, Y4
 	VFMADD231PS  Y8, Y7, Y5
-	VBROADCASTSS (DX)(BX*2), Y8
+	VBROADCASTSS (AX)(CX*2), Y8
 	VFMADD231PS  Y8, Y6, Y0
 	VFMADD231PS  Y8, Y7, Y1
-	PREFETCHT0   (R9)
-	PREFETCHT0   8(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   32(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
+	PREFETCHT0   (DI)
+	PREFETCHT0   8(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   32(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
 	DECQ         R13
 	TESTB        $0x0f, R13
 	JNZ          loop
-	ADDQ         R11, R9
+	ADDQ         R9, DI
 	TESTQ        R13, R13
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y4, Y4
-	VADDPS 32(DX), Y5, Y5
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y4, Y4
+	VADDPS 32(CX), Y5, Y5
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -300,9 +322,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile4AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile4AVX2(SB), NOSPLIT, $0-96
+TEXT ·tile4AVX2(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -317,102 +339,109 @@ TEXT ·tile4AVX2(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	MOVQ       DX, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       DI, R11
-	XORQ       R12, R12
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       AX, R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R11
-	IMUL3Q     $0x04, BX, R10
-	ADDQ       DX, R10
-	MOVQ       BX, R12
-	SHLQ       $0x04, R12
-	NEGQ       R12
-	ADDQ       $0x40, R12
+	MOVQ       CX, R9
+	IMUL3Q     $0x04, CX, R8
+	ADDQ       AX, R8
+	MOVQ       CX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
 
 columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
 	MOVQ  k+56(FP), R14
 	TESTQ R14, R14
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS (DX), Y10
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	VBROADCASTSS (AX), Y10
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y10, Y9, Y3
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (AX)(CX*1), Y10
 	VFMADD231PS  Y10, Y8, Y4
 	VFMADD231PS  Y10, Y9, Y5
-	VBROADCASTSS (DX)(BX*2), Y10
+	VBROADCASTSS (AX)(CX*2), Y10
 	VFMADD231PS  Y10, Y8, Y6
 	VFMADD231PS  Y10, Y9, Y7
-	VBROADCASTSS (DX)(SI*1), Y10
+	VBROADCASTSS (AX)(DX*1), Y10
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y10, Y9, Y1
-	PREFETCHT0   (R10)
-	PREFETCHT0   12(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   32(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
+	PREFETCHT0   (R8)
+	PREFETCHT0   12(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   32(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
 	DECQ         R14
 	TESTB        $0x0f, R14
 	JNZ          loop
-	ADDQ         R12, R10
+	ADDQ         R10, R8
 	TESTQ        R14, R14
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y4, Y4
-	VADDPS 32(DX), Y5, Y5
-	ADDQ   CX, DX
-	VADDPS (DX), Y6, Y6
-	VADDPS 32(DX), Y7, Y7
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y4, Y4
+	VADDPS 32(CX), Y5, Y5
+	ADDQ   AX, CX
+	VADDPS (CX), Y6, Y6
+	VADDPS 32(CX), Y7, Y7
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -427,9 +456,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile5AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile5AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile5AVX2(SB), NOSPLIT, $0-96
+TEXT ·tile5AVX2(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -446,111 +475,118 @@ TEXT ·tile5AVX2(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	MOVQ       DX, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       DI, R11
-	XORQ       R12, R12
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       AX, R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R11
-	IMUL3Q     $0x05, BX, R10
-	ADDQ       DX, R10
-	MOVQ       BX, R12
-	SHLQ       $0x04, R12
-	NEGQ       R12
-	ADDQ       $0x40, R12
+	MOVQ       CX, R9
+	IMUL3Q     $0x05, CX, R8
+	ADDQ       AX, R8
+	MOVQ       CX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
 
 columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
 	MOVQ  k+56(FP), R14
 	TESTQ R14, R14
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Y10
-	VMOVUPS      32(R9), Y11
-	VBROADCASTSS (DX), Y12
+	VMOVUPS      (DI), Y10
+	VMOVUPS      32(DI), Y11
+	VBROADCASTSS (AX), Y12
 	VFMADD231PS  Y12, Y10, Y2
 	VFMADD231PS  Y12, Y11, Y3
-	VBROADCASTSS (DX)(BX*1), Y12
+	VBROADCASTSS (AX)(CX*1), Y12
 	VFMADD231PS  Y12, Y10, Y4
 	VFMADD231PS  Y12, Y11, Y5
-	VBROADCASTSS (DX)(BX*2), Y12
+	VBROADCASTSS (AX)(CX*2), Y12
 	VFMADD231PS  Y12, Y10, Y6
 	VFMADD231PS  Y12, Y11, Y7
-	VBROADCASTSS (DX)(SI*1), Y12
+	VBROADCASTSS (AX)(DX*1), Y12
 	VFMADD231PS  Y12, Y10, Y8
 	VFMADD231PS  Y12, Y11, Y9
-	VBROADCASTSS (DX)(BX*4), Y12
+	VBROADCASTSS (AX)(CX*4), Y12
 	VFMADD231PS  Y12, Y10, Y0
 	VFMADD231PS  Y12, Y11, Y1
-	PREFETCHT0   (R10)
-	PREFETCHT0   16(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   32(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
+	PREFETCHT0   (R8)
+	PREFETCHT0   16(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   32(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
 	DECQ         R14
 	TESTB        $0x0f, R14
 	JNZ          loop
-	ADDQ         R12, R10
+	ADDQ         R10, R8
 	TESTQ        R14, R14
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y4, Y4
-	VADDPS 32(DX), Y5, Y5
-	ADDQ   CX, DX
-	VADDPS (DX), Y6, Y6
-	VADDPS 32(DX), Y7, Y7
-	ADDQ   CX, DX
-	VADDPS (DX), Y8, Y8
-	VADDPS 32(DX), Y9, Y9
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y4, Y4
+	VADDPS 32(CX), Y5, Y5
+	ADDQ   AX, CX
+	VADDPS (CX), Y6, Y6
+	VADDPS 32(CX), Y7, Y7
+	ADDQ   AX, CX
+	VADDPS (CX), Y8, Y8
+	VADDPS 32(CX), Y9, Y9
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -568,9 +604,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile6AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile6AVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·tile6AVX2(SB), NOSPLIT, $0-96
+TEXT ·tile6AVX2(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Y0
 	VMOVUPS    32(AX), Y1
@@ -589,123 +625,130 @@ TEXT ·tile6AVX2(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 60(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 60(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x06, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
+	MOVQ       CX, R10
+	IMUL3Q     $0x06, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Y12
-	VMOVUPS      32(R9), Y13
-	VBROADCASTSS (DX), Y14
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y14, Y13, Y3
-	VBROADCASTSS (DX)(BX*1), Y14
+	VBROADCASTSS (AX)(CX*1), Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS (DX)(BX*2), Y14
+	VBROADCASTSS (AX)(CX*2), Y14
 	VFMADD231PS  Y14, Y12, Y6
 	VFMADD231PS  Y14, Y13, Y7
-	VBROADCASTSS (DX)(SI*1), Y14
+	VBROADCASTSS (AX)(DX*1), Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS (DX)(BX*4), Y14
+	VBROADCASTSS (AX)(CX*4), Y14
 	VFMADD231PS  Y14, Y12, Y10
 	VFMADD231PS  Y14, Y13, Y11
-	VBROADCASTSS (R10), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	PREFETCHT0   (R11)
-	PREFETCHT0   20(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   32(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   20(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   32(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y4, Y4
-	VADDPS 32(DX), Y5, Y5
-	ADDQ   CX, DX
-	VADDPS (DX), Y6, Y6
-	VADDPS 32(DX), Y7, Y7
-	ADDQ   CX, DX
-	VADDPS (DX), Y8, Y8
-	VADDPS 32(DX), Y9, Y9
-	ADDQ   CX, DX
-	VADDPS (DX), Y10, Y10
-	VADDPS 32(DX), Y11, Y11
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y4, Y4
+	VADDPS 32(CX), Y5, Y5
+	ADDQ   AX, CX
+	VADDPS (CX), Y6, Y6
+	VADDPS 32(CX), Y7, Y7
+	ADDQ   AX, CX
+	VADDPS (CX), Y8, Y8
+	VADDPS 32(CX), Y9, Y9
+	ADDQ   AX, CX
+	VADDPS (CX), Y10, Y10
+	VADDPS 32(CX), Y11, Y11
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -726,9 +769,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile1SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile1SplitAVX2(SB), NOSPLIT, $0-96
+TEXT ·tile1SplitAVX2(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -737,93 +780,101 @@ TEXT ·tile1SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         CX, DX
-	MOVQ         a+16(FP), CX
-	MOVQ         aRow+24(FP), DX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), DX
 	SHLQ         $0x02, DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         aCol+32(FP), BX
+	MOVQ         bStride+48(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         bStride+48(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         b+40(FP), DI
-	MOVL         $0xffff0000, R8
-	VMOVD        R8, X2
+	MOVQ         b+40(FP), SI
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
 	VBROADCASTSS X2, Y2
-	MOVQ         CX, R8
-	LEAQ         (R8)(BX*8), R8
-	LEAQ         (R8)(BX*8), R8
-	LEAQ         (R8)(BX*8), R8
-	MOVQ         BX, R9
-	XORQ         R10, R10
-	CMPQ         BX, $0x04
+	MOVQ         AX, DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	MOVQ         DX, R8
+	XORQ         R9, R9
+	CMPQ         DX, $0x04
 	JNE          columns
-	MOVQ         DX, R9
-	IMUL3Q       $0x01, DX, R8
-	ADDQ         CX, R8
-	MOVQ         DX, R10
-	SHLQ         $0x04, R10
-	NEGQ         R10
-	ADDQ         $0x40, R10
+	MOVQ         CX, R8
+	IMUL3Q       $0x01, CX, DI
+	ADDQ         AX, DI
+	MOVQ         CX, R9
+	SHLQ         $0x04, R9
+	NEGQ         R9
+	ADDQ         $0x40, R9
 
 columns:
-	MOVQ  DI, DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	MOVQ  k+56(FP), R11
-	TESTQ R11, R11
+	MOVQ  SI, CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	MOVQ  ahead+96(FP), R10
+	MOVQ  aheadStep+104(FP), R11
+	MOVQ  k+56(FP), R12
+	TESTQ R12, R12
 	JZ    end
 
 loop:
-	VMOVUPS      (DI), Y4
+	VMOVUPS      (SI), Y4
 	VPSLLD       $0x10, Y4, Y3
 	VANDPS       Y2, Y4, Y4
-	VMOVUPS      32(DI), Y6
+	VMOVUPS      32(SI), Y6
 	VPSLLD       $0x10, Y6, Y5
 	VANDPS       Y2, Y6, Y6
-	VBROADCASTSS (CX), Y8
+	VBROADCASTSS (AX), Y8
 	VPSLLD       $0x10, Y8, Y7
 	VANDPS       Y2, Y8, Y8
 	VFMADD231PS  Y7, Y3, Y0
 	VFMADD231PS  Y7, Y5, Y1
 	VFMADD231PS  Y8, Y4, Y0
 	VFMADD231PS  Y8, Y6, Y1
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)
-	PREFETCHT0   (DX)
-	PREFETCHT0   32(DX)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (CX)
+	PREFETCHT0   32(CX)
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
 	ADDQ         BX, CX
-	ADDQ         R9, R8
-	ADDQ         SI, DI
-	ADDQ         SI, DX
-	DECQ         R11
-	TESTB        $0x0f, R11
+	DECQ         R12
+	TESTB        $0x0f, R12
 	JNZ          loop
-	ADDQ         R10, R8
-	TESTQ        R11, R11
+	ADDQ         R9, DI
+	TESTQ        R12, R12
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), CL
-	TESTB  CL, CL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, CX
-	VADDPS (CX), Y0, Y0
-	VADDPS 32(CX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), AX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
 
-// func tile2SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile2SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile2SplitAVX2(SB), NOSPLIT, $0-96
+TEXT ·tile2SplitAVX2(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -834,99 +885,106 @@ TEXT ·tile2SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         bStride+48(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         bStride+48(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         b+40(FP), R8
-	MOVL         $0xffff0000, R9
-	VMOVD        R9, X4
+	MOVQ         b+40(FP), SI
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X4
 	VBROADCASTSS X4, Y4
-	MOVQ         DX, R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	MOVQ         SI, R10
-	XORQ         R11, R11
-	CMPQ         SI, $0x04
+	MOVQ         AX, DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	MOVQ         DX, R8
+	XORQ         R9, R9
+	CMPQ         DX, $0x04
 	JNE          columns
-	MOVQ         BX, R10
-	IMUL3Q       $0x02, BX, R9
-	ADDQ         DX, R9
-	MOVQ         BX, R11
-	SHLQ         $0x04, R11
-	NEGQ         R11
-	ADDQ         $0x40, R11
+	MOVQ         CX, R8
+	IMUL3Q       $0x02, CX, DI
+	ADDQ         AX, DI
+	MOVQ         CX, R9
+	SHLQ         $0x04, R9
+	NEGQ         R9
+	ADDQ         $0x40, R9
 
 columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
 	MOVQ  k+56(FP), R13
 	TESTQ R13, R13
 	JZ    end
 
 loop:
-	VMOVUPS      (R8), Y6
+	VMOVUPS      (SI), Y6
 	VPSLLD       $0x10, Y6, Y5
 	VANDPS       Y4, Y6, Y6
-	VMOVUPS      32(R8), Y8
+	VMOVUPS      32(SI), Y8
 	VPSLLD       $0x10, Y8, Y7
 	VANDPS       Y4, Y8, Y8
-	VBROADCASTSS (DX), Y10
+	VBROADCASTSS (AX), Y10
 	VPSLLD       $0x10, Y10, Y9
 	VANDPS       Y4, Y10, Y10
 	VFMADD231PS  Y9, Y5, Y2
 	VFMADD231PS  Y9, Y7, Y3
 	VFMADD231PS  Y10, Y6, Y2
 	VFMADD231PS  Y10, Y8, Y3
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (AX)(CX*1), Y10
 	VPSLLD       $0x10, Y10, Y9
 	VANDPS       Y4, Y10, Y10
 	VFMADD231PS  Y9, Y5, Y0
 	VFMADD231PS  Y9, Y7, Y1
 	VFMADD231PS  Y10, Y6, Y0
 	VFMADD231PS  Y10, Y8, Y1
-	PREFETCHT0   (R9)
-	PREFETCHT0   4(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   32(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
+	PREFETCHT0   (DI)
+	PREFETCHT0   4(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   32(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
 	DECQ         R13
 	TESTB        $0x0f, R13
 	JNZ          loop
-	ADDQ         R11, R9
+	ADDQ         R9, DI
 	TESTQ        R13, R13
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -935,9 +993,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile3SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile3SplitAVX2(SB), NOSPLIT, $0-96
+TEXT ·tile3SplitAVX2(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -950,112 +1008,119 @@ TEXT ·tile3SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         bStride+48(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         bStride+48(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         b+40(FP), R8
-	MOVL         $0xffff0000, R9
-	VMOVD        R9, X6
+	MOVQ         b+40(FP), SI
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X6
 	VBROADCASTSS X6, Y6
-	MOVQ         DX, R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	MOVQ         SI, R10
-	XORQ         R11, R11
-	CMPQ         SI, $0x04
+	MOVQ         AX, DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	MOVQ         DX, R8
+	XORQ         R9, R9
+	CMPQ         DX, $0x04
 	JNE          columns
-	MOVQ         BX, R10
-	IMUL3Q       $0x03, BX, R9
-	ADDQ         DX, R9
-	MOVQ         BX, R11
-	SHLQ         $0x04, R11
-	NEGQ         R11
-	ADDQ         $0x40, R11
+	MOVQ         CX, R8
+	IMUL3Q       $0x03, CX, DI
+	ADDQ         AX, DI
+	MOVQ         CX, R9
+	SHLQ         $0x04, R9
+	NEGQ         R9
+	ADDQ         $0x40, R9
 
 columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
 	MOVQ  k+56(FP), R13
 	TESTQ R13, R13
 	JZ    end
 
 loop:
-	VMOVUPS      (R8), Y8
+	VMOVUPS      (SI), Y8
 	VPSLLD       $0x10, Y8, Y7
 	VANDPS       Y6, Y8, Y8
-	VMOVUPS      32(R8), Y10
+	VMOVUPS      32(SI), Y10
 	VPSLLD       $0x10, Y10, Y9
 	VANDPS       Y6, Y10, Y10
-	VBROADCASTSS (DX), Y12
+	VBROADCASTSS (AX), Y12
 	VPSLLD       $0x10, Y12, Y11
 	VANDPS       Y6, Y12, Y12
 	VFMADD231PS  Y11, Y7, Y2
 	VFMADD231PS  Y11, Y9, Y3
 	VFMADD231PS  Y12, Y8, Y2
 	VFMADD231PS  Y12, Y10, Y3
-	VBROADCASTSS (DX)(BX*1), Y12
+	VBROADCASTSS (AX)(CX*1), Y12
 	VPSLLD       $0x10, Y12, Y11
 	VANDPS       Y6, Y12, Y12
 	VFMADD231PS  Y11, Y7, Y4
 	VFMADD231PS  Y11, Y9, Y5
 	VFMADD231PS  Y12, Y8, Y4
 	VFMADD231PS  Y12, Y10, Y5
-	VBROADCASTSS (DX)(BX*2), Y12
+	VBROADCASTSS (AX)(CX*2), Y12
 	VPSLLD       $0x10, Y12, Y11
 	VANDPS       Y6, Y12, Y12
 	VFMADD231PS  Y11, Y7, Y0
 	VFMADD231PS  Y11, Y9, Y1
 	VFMADD231PS  Y12, Y8, Y0
 	VFMADD231PS  Y12, Y10, Y1
-	PREFETCHT0   (R9)
-	PREFETCHT0   8(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   32(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
+	PREFETCHT0   (DI)
+	PREFETCHT0   8(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   32(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
 	DECQ         R13
 	TESTB        $0x0f, R13
 	JNZ          loop
-	ADDQ         R11, R9
+	ADDQ         R9, DI
 	TESTQ        R13, R13
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y4, Y4
-	VADDPS 32(DX), Y5, Y5
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y4, Y4
+	VADDPS 32(CX), Y5, Y5
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -1067,9 +1132,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile4SplitAVX2(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tile4SplitAVX2(SB), NOSPLIT, $0-96
+TEXT ·tile4SplitAVX2(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -1084,125 +1149,132 @@ TEXT ·tile4SplitAVX2(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   60(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   60(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	MOVL         $0xffff0000, R10
-	VMOVD        R10, X8
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	MOVL         $0xffff0000, R8
+	VMOVD        R8, X8
 	VBROADCASTSS X8, Y8
-	MOVQ         DX, R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	MOVQ         DI, R11
-	XORQ         R12, R12
-	CMPQ         DI, $0x04
+	MOVQ         AX, R8
+	LEAQ         (R8)(BX*8), R8
+	LEAQ         (R8)(BX*8), R8
+	LEAQ         (R8)(BX*8), R8
+	MOVQ         BX, R9
+	XORQ         R10, R10
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R11
-	IMUL3Q       $0x04, BX, R10
-	ADDQ         DX, R10
-	MOVQ         BX, R12
-	SHLQ         $0x04, R12
-	NEGQ         R12
-	ADDQ         $0x40, R12
+	MOVQ         CX, R9
+	IMUL3Q       $0x04, CX, R8
+	ADDQ         AX, R8
+	MOVQ         CX, R10
+	SHLQ         $0x04, R10
+	NEGQ         R10
+	ADDQ         $0x40, R10
 
 columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
 	MOVQ  k+56(FP), R14
 	TESTQ R14, R14
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Y10
+	VMOVUPS      (DI), Y10
 	VPSLLD       $0x10, Y10, Y9
 	VANDPS       Y8, Y10, Y10
-	VMOVUPS      32(R9), Y12
+	VMOVUPS      32(DI), Y12
 	VPSLLD       $0x10, Y12, Y11
 	VANDPS       Y8, Y12, Y12
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (AX), Y14
 	VPSLLD       $0x10, Y14, Y13
 	VANDPS       Y8, Y14, Y14
 	VFMADD231PS  Y13, Y9, Y2
 	VFMADD231PS  Y13, Y11, Y3
 	VFMADD231PS  Y14, Y10, Y2
 	VFMADD231PS  Y14, Y12, Y3
-	VBROADCASTSS (DX)(BX*1), Y14
+	VBROADCASTSS (AX)(CX*1), Y14
 	VPSLLD       $0x10, Y14, Y13
 	VANDPS       Y8, Y14, Y14
 	VFMADD231PS  Y13, Y9, Y4
 	VFMADD231PS  Y13, Y11, Y5
 	VFMADD231PS  Y14, Y10, Y4
 	VFMADD231PS  Y14, Y12, Y5
-	VBROADCASTSS (DX)(BX*2), Y14
+	VBROADCASTSS (AX)(CX*2), Y14
 	VPSLLD       $0x10, Y14, Y13
 	VANDPS       Y8, Y14, Y14
 	VFMADD231PS  Y13, Y9, Y6
 	VFMADD231PS  Y13, Y11, Y7
 	VFMADD231PS  Y14, Y10, Y6
 	VFMADD231PS  Y14, Y12, Y7
-	VBROADCASTSS (DX)(SI*1), Y14
+	VBROADCASTSS (AX)(DX*1), Y14
 	VPSLLD       $0x10, Y14, Y13
 	VANDPS       Y8, Y14, Y14
 	VFMADD231PS  Y13, Y9, Y0
 	VFMADD231PS  Y13, Y11, Y1
 	VFMADD231PS  Y14, Y10, Y0
 	VFMADD231PS  Y14, Y12, Y1
-	PREFETCHT0   (R10)
-	PREFETCHT0   12(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   32(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
+	PREFETCHT0   (R8)
+	PREFETCHT0   12(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   32(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
 	DECQ         R14
 	TESTB        $0x0f, R14
 	JNZ          loop
-	ADDQ         R12, R10
+	ADDQ         R10, R8
 	TESTQ        R14, R14
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Y2, Y2
-	VADDPS 32(DX), Y3, Y3
-	ADDQ   CX, DX
-	VADDPS (DX), Y4, Y4
-	VADDPS 32(DX), Y5, Y5
-	ADDQ   CX, DX
-	VADDPS (DX), Y6, Y6
-	VADDPS 32(DX), Y7, Y7
-	ADDQ   CX, DX
-	VADDPS (DX), Y0, Y0
-	VADDPS 32(DX), Y1, Y1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Y2, Y2
+	VADDPS 32(CX), Y3, Y3
+	ADDQ   AX, CX
+	VADDPS (CX), Y4, Y4
+	VADDPS 32(CX), Y5, Y5
+	ADDQ   AX, CX
+	VADDPS (CX), Y6, Y6
+	VADDPS 32(CX), Y7, Y7
+	ADDQ   AX, CX
+	VADDPS (CX), Y0, Y0
+	VADDPS 32(CX), Y1, Y1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
 	ADDQ    CX, AX
@@ -1217,9 +1289,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile1AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile1AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile1AVX512(SB), NOSPLIT, $0-96
+TEXT ·tile1AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1228,170 +1300,185 @@ TEXT ·tile1AVX512(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
-	MOVQ       a+16(FP), CX
-	MOVQ       aRow+24(FP), DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
 	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), BX
-	MOVQ       aCol+32(FP), BX
+	MOVQ       bStride+48(FP), BX
 	SHLQ       $0x02, BX
-	MOVQ       bStride+48(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       b+40(FP), DI
-	MOVQ       CX, R8
-	LEAQ       (R8)(BX*8), R8
-	LEAQ       (R8)(BX*8), R8
-	LEAQ       (R8)(BX*8), R8
-	MOVQ       BX, R9
-	XORQ       R10, R10
-	CMPQ       BX, $0x04
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
 	JNE        columns
-	MOVQ       DX, R9
-	IMUL3Q     $0x01, DX, R8
-	ADDQ       CX, R8
-	MOVQ       DX, R10
-	SHLQ       $0x04, R10
-	NEGQ       R10
-	ADDQ       $0x40, R10
+	MOVQ       CX, R8
+	IMUL3Q     $0x01, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
 
 columns:
-	MOVQ  DI, DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	MOVQ  k+56(FP), R11
-	TESTQ R11, R11
+	MOVQ  SI, CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	MOVQ  ahead+96(FP), R10
+	MOVQ  aheadStep+104(FP), R11
+	MOVQ  k+56(FP), R12
+	TESTQ R12, R12
 	JZ    end
 
 loop:
-	VMOVUPS      (DI), Z2
-	VMOVUPS      64(DI), Z3
-	VBROADCASTSS (CX), Z4
+	VMOVUPS      (SI), Z2
+	VMOVUPS      64(SI), Z3
+	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z4, Z3, Z1
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (CX)
+	PREFETCHT0   64(CX)
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
 	ADDQ         BX, CX
-	ADDQ         R9, R8
-	ADDQ         SI, DI
-	ADDQ         SI, DX
-	DECQ         R11
-	TESTB        $0x0f, R11
+	DECQ         R12
+	TESTB        $0x0f, R12
 	JNZ          loop
-	ADDQ         R10, R8
-	TESTQ        R11, R11
+	ADDQ         R9, DI
+	TESTQ        R12, R12
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), CL
-	TESTB  CL, CL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, CX
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), AX
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+
+store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile2AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile2AVX512(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       bStride+48(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
+	JNE        columns
+	MOVQ       CX, R8
+	IMUL3Q     $0x02, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
+
+columns:
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
+
+loop:
+	VMOVUPS      (SI), Z4
+	VMOVUPS      64(SI), Z5
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Z6, Z5, Z3
+	VBROADCASTSS (AX)(CX*1), Z6
+	VFMADD231PS  Z6, Z4, Z0
+	VFMADD231PS  Z6, Z5, Z1
+	PREFETCHT0   (DI)
+	PREFETCHT0   4(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R9, DI
+	TESTQ        R13, R13
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
 	VADDPS (CX), Z0, Z0
 	VADDPS 64(CX), Z1, Z1
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile2AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile2AVX512(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       bStride+48(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       b+40(FP), R8
-	MOVQ       DX, R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	MOVQ       SI, R10
-	XORQ       R11, R11
-	CMPQ       SI, $0x04
-	JNE        columns
-	MOVQ       BX, R10
-	IMUL3Q     $0x02, BX, R9
-	ADDQ       DX, R9
-	MOVQ       BX, R11
-	SHLQ       $0x04, R11
-	NEGQ       R11
-	ADDQ       $0x40, R11
-
-columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	MOVQ  k+56(FP), R13
-	TESTQ R13, R13
-	JZ    end
-
-loop:
-	VMOVUPS      (R8), Z4
-	VMOVUPS      64(R8), Z5
-	VBROADCASTSS (DX), Z6
-	VFMADD231PS  Z6, Z4, Z2
-	VFMADD231PS  Z6, Z5, Z3
-	VBROADCASTSS (DX)(BX*1), Z6
-	VFMADD231PS  Z6, Z4, Z0
-	VFMADD231PS  Z6, Z5, Z1
-	PREFETCHT0   (R9)
-	PREFETCHT0   4(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
-	DECQ         R13
-	TESTB        $0x0f, R13
-	JNZ          loop
-	ADDQ         R11, R9
-	TESTQ        R13, R13
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -1400,9 +1487,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile3AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile3AVX512(SB), NOSPLIT, $0-96
+TEXT ·tile3AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1415,93 +1502,100 @@ TEXT ·tile3AVX512(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       bStride+48(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       bStride+48(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       b+40(FP), R8
-	MOVQ       DX, R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	MOVQ       SI, R10
-	XORQ       R11, R11
-	CMPQ       SI, $0x04
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
 	JNE        columns
-	MOVQ       BX, R10
-	IMUL3Q     $0x03, BX, R9
-	ADDQ       DX, R9
-	MOVQ       BX, R11
-	SHLQ       $0x04, R11
-	NEGQ       R11
-	ADDQ       $0x40, R11
+	MOVQ       CX, R8
+	IMUL3Q     $0x03, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
 
 columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
 	MOVQ  k+56(FP), R13
 	TESTQ R13, R13
 	JZ    end
 
 loop:
-	VMOVUPS      (R8), Z6
-	VMOVUPS      64(R8), Z7
-	VBROADCASTSS (DX), Z8
+	VMOVUPS      (SI), Z6
+	VMOVUPS      64(SI), Z7
+	VBROADCASTSS (AX), Z8
 	VFMADD231PS  Z8, Z6, Z2
 	VFMADD231PS  Z8, Z7, Z3
-	VBROADCASTSS (DX)(BX*1), Z8
+	VBROADCASTSS (AX)(CX*1), Z8
 	VFMADD231PS  Z8, Z6, Z4
 	VFMADD231PS  Z8, Z7, Z5
-	VBROADCASTSS (DX)(BX*2), Z8
+	VBROADCASTSS (AX)(CX*2), Z8
 	VFMADD231PS  Z8, Z6, Z0
 	VFMADD231PS  Z8, Z7, Z1
-	PREFETCHT0   (R9)
-	PREFETCHT0   8(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
+	PREFETCHT0   (DI)
+	PREFETCHT0   8(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
 	DECQ         R13
 	TESTB        $0x0f, R13
 	JNZ          loop
-	ADDQ         R11, R9
+	ADDQ         R9, DI
 	TESTQ        R13, R13
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -1513,9 +1607,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile4AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile4AVX512(SB), NOSPLIT, $0-96
+TEXT ·tile4AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -1530,2226 +1624,28 @@ TEXT ·tile4AVX512(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	MOVQ       DX, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       DI, R11
-	XORQ       R12, R12
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R11
-	IMUL3Q     $0x04, BX, R10
-	ADDQ       DX, R10
-	MOVQ       BX, R12
-	SHLQ       $0x04, R12
-	NEGQ       R12
-	ADDQ       $0x40, R12
-
-columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	MOVQ  k+56(FP), R14
-	TESTQ R14, R14
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z8
-	VMOVUPS      64(R9), Z9
-	VBROADCASTSS (DX), Z10
-	VFMADD231PS  Z10, Z8, Z2
-	VFMADD231PS  Z10, Z9, Z3
-	VBROADCASTSS (DX)(BX*1), Z10
-	VFMADD231PS  Z10, Z8, Z4
-	VFMADD231PS  Z10, Z9, Z5
-	VBROADCASTSS (DX)(BX*2), Z10
-	VFMADD231PS  Z10, Z8, Z6
-	VFMADD231PS  Z10, Z9, Z7
-	VBROADCASTSS (DX)(SI*1), Z10
-	VFMADD231PS  Z10, Z8, Z0
-	VFMADD231PS  Z10, Z9, Z1
-	PREFETCHT0   (R10)
-	PREFETCHT0   12(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
-	TESTB        $0x0f, R14
-	JNZ          loop
-	ADDQ         R12, R10
-	TESTQ        R14, R14
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile5AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile5AVX512(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	MOVQ       DX, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       DI, R11
-	XORQ       R12, R12
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R11
-	IMUL3Q     $0x05, BX, R10
-	ADDQ       DX, R10
-	MOVQ       BX, R12
-	SHLQ       $0x04, R12
-	NEGQ       R12
-	ADDQ       $0x40, R12
-
-columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	MOVQ  k+56(FP), R14
-	TESTQ R14, R14
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z10
-	VMOVUPS      64(R9), Z11
-	VBROADCASTSS (DX), Z12
-	VFMADD231PS  Z12, Z10, Z2
-	VFMADD231PS  Z12, Z11, Z3
-	VBROADCASTSS (DX)(BX*1), Z12
-	VFMADD231PS  Z12, Z10, Z4
-	VFMADD231PS  Z12, Z11, Z5
-	VBROADCASTSS (DX)(BX*2), Z12
-	VFMADD231PS  Z12, Z10, Z6
-	VFMADD231PS  Z12, Z11, Z7
-	VBROADCASTSS (DX)(SI*1), Z12
-	VFMADD231PS  Z12, Z10, Z8
-	VFMADD231PS  Z12, Z11, Z9
-	VBROADCASTSS (DX)(BX*4), Z12
-	VFMADD231PS  Z12, Z10, Z0
-	VFMADD231PS  Z12, Z11, Z1
-	PREFETCHT0   (R10)
-	PREFETCHT0   16(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
-	DECQ         R14
-	TESTB        $0x0f, R14
-	JNZ          loop
-	ADDQ         R12, R10
-	TESTQ        R14, R14
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile6AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile6AVX512(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x06, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
-
-columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	MOVQ  k+56(FP), R15
-	TESTQ R15, R15
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z12
-	VMOVUPS      64(R9), Z13
-	VBROADCASTSS (DX), Z14
-	VFMADD231PS  Z14, Z12, Z2
-	VFMADD231PS  Z14, Z13, Z3
-	VBROADCASTSS (DX)(BX*1), Z14
-	VFMADD231PS  Z14, Z12, Z4
-	VFMADD231PS  Z14, Z13, Z5
-	VBROADCASTSS (DX)(BX*2), Z14
-	VFMADD231PS  Z14, Z12, Z6
-	VFMADD231PS  Z14, Z13, Z7
-	VBROADCASTSS (DX)(SI*1), Z14
-	VFMADD231PS  Z14, Z12, Z8
-	VFMADD231PS  Z14, Z13, Z9
-	VBROADCASTSS (DX)(BX*4), Z14
-	VFMADD231PS  Z14, Z12, Z10
-	VFMADD231PS  Z14, Z13, Z11
-	VBROADCASTSS (R10), Z14
-	VFMADD231PS  Z14, Z12, Z0
-	VFMADD231PS  Z14, Z13, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   20(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
-	DECQ         R15
-	TESTB        $0x0f, R15
-	JNZ          loop
-	ADDQ         R13, R11
-	TESTQ        R15, R15
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile7AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile7AVX512(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x07, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
-
-columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	MOVQ  k+56(FP), R15
-	TESTQ R15, R15
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z14
-	VMOVUPS      64(R9), Z15
-	VBROADCASTSS (DX), Z16
-	VFMADD231PS  Z16, Z14, Z2
-	VFMADD231PS  Z16, Z15, Z3
-	VBROADCASTSS (DX)(BX*1), Z16
-	VFMADD231PS  Z16, Z14, Z4
-	VFMADD231PS  Z16, Z15, Z5
-	VBROADCASTSS (DX)(BX*2), Z16
-	VFMADD231PS  Z16, Z14, Z6
-	VFMADD231PS  Z16, Z15, Z7
-	VBROADCASTSS (DX)(SI*1), Z16
-	VFMADD231PS  Z16, Z14, Z8
-	VFMADD231PS  Z16, Z15, Z9
-	VBROADCASTSS (DX)(BX*4), Z16
-	VFMADD231PS  Z16, Z14, Z10
-	VFMADD231PS  Z16, Z15, Z11
-	VBROADCASTSS (R10), Z16
-	VFMADD231PS  Z16, Z14, Z12
-	VFMADD231PS  Z16, Z15, Z13
-	VBROADCASTSS (R10)(BX*1), Z16
-	VFMADD231PS  Z16, Z14, Z0
-	VFMADD231PS  Z16, Z15, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   24(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
-	DECQ         R15
-	TESTB        $0x0f, R15
-	JNZ          loop
-	ADDQ         R13, R11
-	TESTQ        R15, R15
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile8AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile8AVX512(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x08, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
-
-columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	MOVQ  k+56(FP), R15
-	TESTQ R15, R15
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z17
-	VBROADCASTSS (DX), Z18
-	VFMADD231PS  Z18, Z16, Z2
-	VFMADD231PS  Z18, Z17, Z3
-	VBROADCASTSS (DX)(BX*1), Z18
-	VFMADD231PS  Z18, Z16, Z4
-	VFMADD231PS  Z18, Z17, Z5
-	VBROADCASTSS (DX)(BX*2), Z18
-	VFMADD231PS  Z18, Z16, Z6
-	VFMADD231PS  Z18, Z17, Z7
-	VBROADCASTSS (DX)(SI*1), Z18
-	VFMADD231PS  Z18, Z16, Z8
-	VFMADD231PS  Z18, Z17, Z9
-	VBROADCASTSS (DX)(BX*4), Z18
-	VFMADD231PS  Z18, Z16, Z10
-	VFMADD231PS  Z18, Z17, Z11
-	VBROADCASTSS (R10), Z18
-	VFMADD231PS  Z18, Z16, Z12
-	VFMADD231PS  Z18, Z17, Z13
-	VBROADCASTSS (R10)(BX*1), Z18
-	VFMADD231PS  Z18, Z16, Z14
-	VFMADD231PS  Z18, Z17, Z15
-	VBROADCASTSS (R10)(BX*2), Z18
-	VFMADD231PS  Z18, Z16, Z0
-	VFMADD231PS  Z18, Z17, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   28(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
-	DECQ         R15
-	TESTB        $0x0f, R15
-	JNZ          loop
-	ADDQ         R13, R11
-	TESTQ        R15, R15
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile9AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile9AVX512(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x09, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
-
-columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	MOVQ  k+56(FP), R15
-	TESTQ R15, R15
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z18
-	VMOVUPS      64(R9), Z19
-	VBROADCASTSS (DX), Z20
-	VFMADD231PS  Z20, Z18, Z2
-	VFMADD231PS  Z20, Z19, Z3
-	VBROADCASTSS (DX)(BX*1), Z20
-	VFMADD231PS  Z20, Z18, Z4
-	VFMADD231PS  Z20, Z19, Z5
-	VBROADCASTSS (DX)(BX*2), Z20
-	VFMADD231PS  Z20, Z18, Z6
-	VFMADD231PS  Z20, Z19, Z7
-	VBROADCASTSS (DX)(SI*1), Z20
-	VFMADD231PS  Z20, Z18, Z8
-	VFMADD231PS  Z20, Z19, Z9
-	VBROADCASTSS (DX)(BX*4), Z20
-	VFMADD231PS  Z20, Z18, Z10
-	VFMADD231PS  Z20, Z19, Z11
-	VBROADCASTSS (R10), Z20
-	VFMADD231PS  Z20, Z18, Z12
-	VFMADD231PS  Z20, Z19, Z13
-	VBROADCASTSS (R10)(BX*1), Z20
-	VFMADD231PS  Z20, Z18, Z14
-	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS (R10)(BX*2), Z20
-	VFMADD231PS  Z20, Z18, Z16
-	VFMADD231PS  Z20, Z19, Z17
-	VBROADCASTSS (R10)(SI*1), Z20
-	VFMADD231PS  Z20, Z18, Z0
-	VFMADD231PS  Z20, Z19, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   32(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
-	DECQ         R15
-	TESTB        $0x0f, R15
-	JNZ          loop
-	ADDQ         R13, R11
-	TESTQ        R15, R15
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile10AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile10AVX512(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x0a, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
-
-columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	MOVQ  k+56(FP), R15
-	TESTQ R15, R15
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z20
-	VMOVUPS      64(R9), Z21
-	VBROADCASTSS (DX), Z22
-	VFMADD231PS  Z22, Z20, Z2
-	VFMADD231PS  Z22, Z21, Z3
-	VBROADCASTSS (DX)(BX*1), Z22
-	VFMADD231PS  Z22, Z20, Z4
-	VFMADD231PS  Z22, Z21, Z5
-	VBROADCASTSS (DX)(BX*2), Z22
-	VFMADD231PS  Z22, Z20, Z6
-	VFMADD231PS  Z22, Z21, Z7
-	VBROADCASTSS (DX)(SI*1), Z22
-	VFMADD231PS  Z22, Z20, Z8
-	VFMADD231PS  Z22, Z21, Z9
-	VBROADCASTSS (DX)(BX*4), Z22
-	VFMADD231PS  Z22, Z20, Z10
-	VFMADD231PS  Z22, Z21, Z11
-	VBROADCASTSS (R10), Z22
-	VFMADD231PS  Z22, Z20, Z12
-	VFMADD231PS  Z22, Z21, Z13
-	VBROADCASTSS (R10)(BX*1), Z22
-	VFMADD231PS  Z22, Z20, Z14
-	VFMADD231PS  Z22, Z21, Z15
-	VBROADCASTSS (R10)(BX*2), Z22
-	VFMADD231PS  Z22, Z20, Z16
-	VFMADD231PS  Z22, Z21, Z17
-	VBROADCASTSS (R10)(SI*1), Z22
-	VFMADD231PS  Z22, Z20, Z18
-	VFMADD231PS  Z22, Z21, Z19
-	VBROADCASTSS (R10)(BX*4), Z22
-	VFMADD231PS  Z22, Z20, Z0
-	VFMADD231PS  Z22, Z21, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   36(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
-	DECQ         R15
-	TESTB        $0x0f, R15
-	JNZ          loop
-	ADDQ         R13, R11
-	TESTQ        R15, R15
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile11AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile11AVX512(SB), NOSPLIT, $8-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0b, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
-
-columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	MOVQ  k+56(FP), BP
-	TESTQ BP, BP
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z22
-	VMOVUPS      64(R9), Z23
-	VBROADCASTSS (DX), Z24
-	VFMADD231PS  Z24, Z22, Z2
-	VFMADD231PS  Z24, Z23, Z3
-	VBROADCASTSS (DX)(BX*1), Z24
-	VFMADD231PS  Z24, Z22, Z4
-	VFMADD231PS  Z24, Z23, Z5
-	VBROADCASTSS (DX)(BX*2), Z24
-	VFMADD231PS  Z24, Z22, Z6
-	VFMADD231PS  Z24, Z23, Z7
-	VBROADCASTSS (DX)(SI*1), Z24
-	VFMADD231PS  Z24, Z22, Z8
-	VFMADD231PS  Z24, Z23, Z9
-	VBROADCASTSS (DX)(BX*4), Z24
-	VFMADD231PS  Z24, Z22, Z10
-	VFMADD231PS  Z24, Z23, Z11
-	VBROADCASTSS (R10), Z24
-	VFMADD231PS  Z24, Z22, Z12
-	VFMADD231PS  Z24, Z23, Z13
-	VBROADCASTSS (R10)(BX*1), Z24
-	VFMADD231PS  Z24, Z22, Z14
-	VFMADD231PS  Z24, Z23, Z15
-	VBROADCASTSS (R10)(BX*2), Z24
-	VFMADD231PS  Z24, Z22, Z16
-	VFMADD231PS  Z24, Z23, Z17
-	VBROADCASTSS (R10)(SI*1), Z24
-	VFMADD231PS  Z24, Z22, Z18
-	VFMADD231PS  Z24, Z23, Z19
-	VBROADCASTSS (R10)(BX*4), Z24
-	VFMADD231PS  Z24, Z22, Z20
-	VFMADD231PS  Z24, Z23, Z21
-	VBROADCASTSS (R11), Z24
-	VFMADD231PS  Z24, Z22, Z0
-	VFMADD231PS  Z24, Z23, Z1
-	PREFETCHT0   (R12)
-	PREFETCHT0   40(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
-	DECQ         BP
-	TESTB        $0x0f, BP
-	JNZ          loop
-	ADDQ         R14, R12
-	TESTQ        BP, BP
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile12AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile12AVX512(SB), NOSPLIT, $8-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z1, Z23
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0c, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
-
-columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	MOVQ  k+56(FP), BP
-	TESTQ BP, BP
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z24
-	VMOVUPS      64(R9), Z25
-	VBROADCASTSS (DX), Z26
-	VFMADD231PS  Z26, Z24, Z2
-	VFMADD231PS  Z26, Z25, Z3
-	VBROADCASTSS (DX)(BX*1), Z26
-	VFMADD231PS  Z26, Z24, Z4
-	VFMADD231PS  Z26, Z25, Z5
-	VBROADCASTSS (DX)(BX*2), Z26
-	VFMADD231PS  Z26, Z24, Z6
-	VFMADD231PS  Z26, Z25, Z7
-	VBROADCASTSS (DX)(SI*1), Z26
-	VFMADD231PS  Z26, Z24, Z8
-	VFMADD231PS  Z26, Z25, Z9
-	VBROADCASTSS (DX)(BX*4), Z26
-	VFMADD231PS  Z26, Z24, Z10
-	VFMADD231PS  Z26, Z25, Z11
-	VBROADCASTSS (R10), Z26
-	VFMADD231PS  Z26, Z24, Z12
-	VFMADD231PS  Z26, Z25, Z13
-	VBROADCASTSS (R10)(BX*1), Z26
-	VFMADD231PS  Z26, Z24, Z14
-	VFMADD231PS  Z26, Z25, Z15
-	VBROADCASTSS (R10)(BX*2), Z26
-	VFMADD231PS  Z26, Z24, Z16
-	VFMADD231PS  Z26, Z25, Z17
-	VBROADCASTSS (R10)(SI*1), Z26
-	VFMADD231PS  Z26, Z24, Z18
-	VFMADD231PS  Z26, Z25, Z19
-	VBROADCASTSS (R10)(BX*4), Z26
-	VFMADD231PS  Z26, Z24, Z20
-	VFMADD231PS  Z26, Z25, Z21
-	VBROADCASTSS (R11), Z26
-	VFMADD231PS  Z26, Z24, Z22
-	VFMADD231PS  Z26, Z25, Z23
-	VBROADCASTSS (R11)(BX*1), Z26
-	VFMADD231PS  Z26, Z24, Z0
-	VFMADD231PS  Z26, Z25, Z1
-	PREFETCHT0   (R12)
-	PREFETCHT0   44(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
-	DECQ         BP
-	TESTB        $0x0f, BP
-	JNZ          loop
-	ADDQ         R14, R12
-	TESTQ        BP, BP
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile13AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile13AVX512(SB), NOSPLIT, $8-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z1, Z23
-	VMOVAPS    Z0, Z24
-	VMOVAPS    Z1, Z25
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0d, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
-
-columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	MOVQ  k+56(FP), BP
-	TESTQ BP, BP
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z26
-	VMOVUPS      64(R9), Z27
-	VBROADCASTSS (DX), Z28
-	VFMADD231PS  Z28, Z26, Z2
-	VFMADD231PS  Z28, Z27, Z3
-	VBROADCASTSS (DX)(BX*1), Z28
-	VFMADD231PS  Z28, Z26, Z4
-	VFMADD231PS  Z28, Z27, Z5
-	VBROADCASTSS (DX)(BX*2), Z28
-	VFMADD231PS  Z28, Z26, Z6
-	VFMADD231PS  Z28, Z27, Z7
-	VBROADCASTSS (DX)(SI*1), Z28
-	VFMADD231PS  Z28, Z26, Z8
-	VFMADD231PS  Z28, Z27, Z9
-	VBROADCASTSS (DX)(BX*4), Z28
-	VFMADD231PS  Z28, Z26, Z10
-	VFMADD231PS  Z28, Z27, Z11
-	VBROADCASTSS (R10), Z28
-	VFMADD231PS  Z28, Z26, Z12
-	VFMADD231PS  Z28, Z27, Z13
-	VBROADCASTSS (R10)(BX*1), Z28
-	VFMADD231PS  Z28, Z26, Z14
-	VFMADD231PS  Z28, Z27, Z15
-	VBROADCASTSS (R10)(BX*2), Z28
-	VFMADD231PS  Z28, Z26, Z16
-	VFMADD231PS  Z28, Z27, Z17
-	VBROADCASTSS (R10)(SI*1), Z28
-	VFMADD231PS  Z28, Z26, Z18
-	VFMADD231PS  Z28, Z27, Z19
-	VBROADCASTSS (R10)(BX*4), Z28
-	VFMADD231PS  Z28, Z26, Z20
-	VFMADD231PS  Z28, Z27, Z21
-	VBROADCASTSS (R11), Z28
-	VFMADD231PS  Z28, Z26, Z22
-	VFMADD231PS  Z28, Z27, Z23
-	VBROADCASTSS (R11)(BX*1), Z28
-	VFMADD231PS  Z28, Z26, Z24
-	VFMADD231PS  Z28, Z27, Z25
-	VBROADCASTSS (R11)(BX*2), Z28
-	VFMADD231PS  Z28, Z26, Z0
-	VFMADD231PS  Z28, Z27, Z1
-	PREFETCHT0   (R12)
-	PREFETCHT0   48(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
-	DECQ         BP
-	TESTB        $0x0f, BP
-	JNZ          loop
-	ADDQ         R14, R12
-	TESTQ        BP, BP
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
-	ADDQ   CX, DX
-	VADDPS (DX), Z24, Z24
-	VADDPS 64(DX), Z25, Z25
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile14AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, MMX+
-TEXT ·tile14AVX512(SB), NOSPLIT, $8-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z8
-	VMOVAPS    Z1, Z9
-	VMOVAPS    Z0, Z10
-	VMOVAPS    Z1, Z11
-	VMOVAPS    Z0, Z12
-	VMOVAPS    Z1, Z13
-	VMOVAPS    Z0, Z14
-	VMOVAPS    Z1, Z15
-	VMOVAPS    Z0, Z16
-	VMOVAPS    Z1, Z17
-	VMOVAPS    Z0, Z18
-	VMOVAPS    Z1, Z19
-	VMOVAPS    Z0, Z20
-	VMOVAPS    Z1, Z21
-	VMOVAPS    Z0, Z22
-	VMOVAPS    Z1, Z23
-	VMOVAPS    Z0, Z24
-	VMOVAPS    Z1, Z25
-	VMOVAPS    Z0, Z26
-	VMOVAPS    Z1, Z27
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0e, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
-
-columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	MOVQ  k+56(FP), BP
-	TESTQ BP, BP
-	JZ    end
-
-loop:
-	VMOVUPS      (R9), Z28
-	VMOVUPS      64(R9), Z29
-	VBROADCASTSS (DX), Z30
-	VFMADD231PS  Z30, Z28, Z2
-	VFMADD231PS  Z30, Z29, Z3
-	VBROADCASTSS (DX)(BX*1), Z30
-	VFMADD231PS  Z30, Z28, Z4
-	VFMADD231PS  Z30, Z29, Z5
-	VBROADCASTSS (DX)(BX*2), Z30
-	VFMADD231PS  Z30, Z28, Z6
-	VFMADD231PS  Z30, Z29, Z7
-	VBROADCASTSS (DX)(SI*1), Z30
-	VFMADD231PS  Z30, Z28, Z8
-	VFMADD231PS  Z30, Z29, Z9
-	VBROADCASTSS (DX)(BX*4), Z30
-	VFMADD231PS  Z30, Z28, Z10
-	VFMADD231PS  Z30, Z29, Z11
-	VBROADCASTSS (R10), Z30
-	VFMADD231PS  Z30, Z28, Z12
-	VFMADD231PS  Z30, Z29, Z13
-	VBROADCASTSS (R10)(BX*1), Z30
-	VFMADD231PS  Z30, Z28, Z14
-	VFMADD231PS  Z30, Z29, Z15
-	VBROADCASTSS (R10)(BX*2), Z30
-	VFMADD231PS  Z30, Z28, Z16
-	VFMADD231PS  Z30, Z29, Z17
-	VBROADCASTSS (R10)(SI*1), Z30
-	VFMADD231PS  Z30, Z28, Z18
-	VFMADD231PS  Z30, Z29, Z19
-	VBROADCASTSS (R10)(BX*4), Z30
-	VFMADD231PS  Z30, Z28, Z20
-	VFMADD231PS  Z30, Z29, Z21
-	VBROADCASTSS (R11), Z30
-	VFMADD231PS  Z30, Z28, Z22
-	VFMADD231PS  Z30, Z29, Z23
-	VBROADCASTSS (R11)(BX*1), Z30
-	VFMADD231PS  Z30, Z28, Z24
-	VFMADD231PS  Z30, Z29, Z25
-	VBROADCASTSS (R11)(BX*2), Z30
-	VFMADD231PS  Z30, Z28, Z26
-	VFMADD231PS  Z30, Z29, Z27
-	VBROADCASTSS (R11)(SI*1), Z30
-	VFMADD231PS  Z30, Z28, Z0
-	VFMADD231PS  Z30, Z29, Z1
-	PREFETCHT0   (R12)
-	PREFETCHT0   52(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
-	DECQ         BP
-	TESTB        $0x0f, BP
-	JNZ          loop
-	ADDQ         R14, R12
-	TESTQ        BP, BP
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
-	ADDQ   CX, DX
-	VADDPS (DX), Z24, Z24
-	VADDPS 64(DX), Z25, Z25
-	ADDQ   CX, DX
-	VADDPS (DX), Z26, Z26
-	VADDPS 64(DX), Z27, Z27
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile1AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       half+80(FP), BX
-	MOVQ       halfStride+88(FP), SI
-	ADDQ       SI, SI
-	TESTQ      BX, BX
-	CMOVQNE    BX, DX
-	CMOVQNE    SI, CX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       CX, DX
-	MOVQ       a+16(FP), CX
-	MOVQ       aRow+24(FP), DX
-	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), BX
+	LEAQ       (CX)(CX*2), DX
 	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
 	MOVQ       bStride+48(FP), SI
 	SHLQ       $0x02, SI
 	MOVQ       b+40(FP), DI
-	MOVQ       CX, R8
+	MOVQ       AX, R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
 	LEAQ       (R8)(BX*8), R8
@@ -3757,483 +1653,80 @@ TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-96
 	XORQ       R10, R10
 	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       DX, R9
-	IMUL3Q     $0x01, DX, R8
-	ADDQ       CX, R8
-	MOVQ       DX, R10
+	MOVQ       CX, R9
+	IMUL3Q     $0x04, CX, R8
+	ADDQ       AX, R8
+	MOVQ       CX, R10
 	SHLQ       $0x04, R10
 	NEGQ       R10
 	ADDQ       $0x40, R10
 
 columns:
-	MOVQ  DI, DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	MOVQ  k+56(FP), R11
-	TESTQ R11, R11
-	JZ    end
-
-loop:
-	VMOVUPS      (DI), Z2
-	VMOVUPS      64(DI), Z3
-	VBROADCASTSS (CX), Z4
-	LONG         $0x486ef262; WORD $0xc452
-	LONG         $0x4866f262; WORD $0xcc52
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
-	ADDQ         BX, CX
-	ADDQ         R9, R8
-	ADDQ         SI, DI
-	ADDQ         SI, DX
-	DECQ         R11
-	TESTB        $0x0f, R11
-	JNZ          loop
-	ADDQ         R10, R8
-	TESTQ        R11, R11
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), CL
-	TESTB  CL, CL
-	JZ     store
-	MOVQ   AX, CX
-	VADDPS (CX), Z0, Z0
-	VADDPS 64(CX), Z1, Z1
-
-store:
-	MOVQ    half+80(FP), CX
-	MOVQ    halfStride+88(FP), DX
-	TESTQ   CX, CX
-	JZ      whole
-	SHLQ    $0x01, DX
-	LONG    $0x487ef262; WORD $0xc072
-	VMOVDQU Y0, (CX)
-	LONG    $0x487ef262; WORD $0xc172
-	VMOVDQU Y0, 32(CX)
-	VZEROUPPER
-	RET
-
-whole:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile2AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile2AVX512BF16(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       bStride+48(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       b+40(FP), R8
-	MOVQ       DX, R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	MOVQ       SI, R10
-	XORQ       R11, R11
-	CMPQ       SI, $0x04
-	JNE        columns
-	MOVQ       BX, R10
-	IMUL3Q     $0x02, BX, R9
-	ADDQ       DX, R9
-	MOVQ       BX, R11
-	SHLQ       $0x04, R11
-	NEGQ       R11
-	ADDQ       $0x40, R11
-
-columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	MOVQ  k+56(FP), R13
-	TESTQ R13, R13
-	JZ    end
-
-loop:
-	VMOVUPS      (R8), Z4
-	VMOVUPS      64(R8), Z5
-	VBROADCASTSS (DX), Z6
-	LONG         $0x485ef262; WORD $0xd652
-	LONG         $0x4856f262; WORD $0xde52
-	VBROADCASTSS (DX)(BX*1), Z6
-	LONG         $0x485ef262; WORD $0xc652
-	LONG         $0x4856f262; WORD $0xce52
-	PREFETCHT0   (R9)
-	PREFETCHT0   4(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
-	DECQ         R13
-	TESTB        $0x0f, R13
-	JNZ          loop
-	ADDQ         R11, R9
-	TESTQ        R13, R13
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile3AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile3AVX512BF16(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), SI
-	SHLQ       $0x02, SI
-	MOVQ       bStride+48(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       b+40(FP), R8
-	MOVQ       DX, R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	LEAQ       (R9)(SI*8), R9
-	MOVQ       SI, R10
-	XORQ       R11, R11
-	CMPQ       SI, $0x04
-	JNE        columns
-	MOVQ       BX, R10
-	IMUL3Q     $0x03, BX, R9
-	ADDQ       DX, R9
-	MOVQ       BX, R11
-	SHLQ       $0x04, R11
-	NEGQ       R11
-	ADDQ       $0x40, R11
-
-columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	MOVQ  k+56(FP), R13
-	TESTQ R13, R13
-	JZ    end
-
-loop:
-	VMOVUPS      (R8), Z6
-	VMOVUPS      64(R8), Z7
-	VBROADCASTSS (DX), Z8
-	LONG         $0x484ed262; WORD $0xd052
-	LONG         $0x4846d262; WORD $0xd852
-	VBROADCASTSS (DX)(BX*1), Z8
-	LONG         $0x484ed262; WORD $0xe052
-	LONG         $0x4846d262; WORD $0xe852
-	VBROADCASTSS (DX)(BX*2), Z8
-	LONG         $0x484ed262; WORD $0xc052
-	LONG         $0x4846d262; WORD $0xc852
-	PREFETCHT0   (R9)
-	PREFETCHT0   8(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
-	DECQ         R13
-	TESTB        $0x0f, R13
-	JNZ          loop
-	ADDQ         R11, R9
-	TESTQ        R13, R13
-	JNZ          loop
-
-end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
-	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-
-store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VZEROUPPER
-	RET
-
-// func tile4AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile4AVX512BF16(SB), NOSPLIT, $0-96
-	MOVQ       start+64(FP), AX
-	VMOVUPS    (AX), Z0
-	VMOVUPS    64(AX), Z1
-	VMOVAPS    Z0, Z2
-	VMOVAPS    Z1, Z3
-	VMOVAPS    Z0, Z4
-	VMOVAPS    Z1, Z5
-	VMOVAPS    Z0, Z6
-	VMOVAPS    Z1, Z7
-	VMOVAPS    Z0, Z0
-	VMOVAPS    Z1, Z1
-	MOVQ       c+0(FP), AX
-	MOVQ       cStride+8(FP), CX
-	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	MOVQ       DX, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       DI, R11
-	XORQ       R12, R12
-	CMPQ       DI, $0x04
-	JNE        columns
-	MOVQ       BX, R11
-	IMUL3Q     $0x04, BX, R10
-	ADDQ       DX, R10
-	MOVQ       BX, R12
-	SHLQ       $0x04, R12
-	NEGQ       R12
-	ADDQ       $0x40, R12
-
-columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
 	MOVQ  k+56(FP), R14
 	TESTQ R14, R14
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z8
-	VMOVUPS      64(R9), Z9
-	VBROADCASTSS (DX), Z10
-	LONG         $0x483ed262; WORD $0xd252
-	LONG         $0x4836d262; WORD $0xda52
-	VBROADCASTSS (DX)(BX*1), Z10
-	LONG         $0x483ed262; WORD $0xe252
-	LONG         $0x4836d262; WORD $0xea52
-	VBROADCASTSS (DX)(BX*2), Z10
-	LONG         $0x483ed262; WORD $0xf252
-	LONG         $0x4836d262; WORD $0xfa52
-	VBROADCASTSS (DX)(SI*1), Z10
-	LONG         $0x483ed262; WORD $0xc252
-	LONG         $0x4836d262; WORD $0xca52
-	PREFETCHT0   (R10)
-	PREFETCHT0   12(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
+	VMOVUPS      (DI), Z8
+	VMOVUPS      64(DI), Z9
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z10, Z8, Z2
+	VFMADD231PS  Z10, Z9, Z3
+	VBROADCASTSS (AX)(CX*1), Z10
+	VFMADD231PS  Z10, Z8, Z4
+	VFMADD231PS  Z10, Z9, Z5
+	VBROADCASTSS (AX)(CX*2), Z10
+	VFMADD231PS  Z10, Z8, Z6
+	VFMADD231PS  Z10, Z9, Z7
+	VBROADCASTSS (AX)(DX*1), Z10
+	VFMADD231PS  Z10, Z8, Z0
+	VFMADD231PS  Z10, Z9, Z1
+	PREFETCHT0   (R8)
+	PREFETCHT0   12(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
 	DECQ         R14
 	TESTB        $0x0f, R14
 	JNZ          loop
-	ADDQ         R12, R10
+	ADDQ         R10, R8
 	TESTQ        R14, R14
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4248,9 +1741,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile5AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-96
+// func tile5AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile5AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4267,150 +1760,118 @@ TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	MOVQ       DX, R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	LEAQ       (R10)(DI*8), R10
-	MOVQ       DI, R11
-	XORQ       R12, R12
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       AX, R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R11
-	IMUL3Q     $0x05, BX, R10
-	ADDQ       DX, R10
-	MOVQ       BX, R12
-	SHLQ       $0x04, R12
-	NEGQ       R12
-	ADDQ       $0x40, R12
+	MOVQ       CX, R9
+	IMUL3Q     $0x05, CX, R8
+	ADDQ       AX, R8
+	MOVQ       CX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
 
 columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
 	MOVQ  k+56(FP), R14
 	TESTQ R14, R14
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z10
-	VMOVUPS      64(R9), Z11
-	VBROADCASTSS (DX), Z12
-	LONG         $0x482ed262; WORD $0xd452
-	LONG         $0x4826d262; WORD $0xdc52
-	VBROADCASTSS (DX)(BX*1), Z12
-	LONG         $0x482ed262; WORD $0xe452
-	LONG         $0x4826d262; WORD $0xec52
-	VBROADCASTSS (DX)(BX*2), Z12
-	LONG         $0x482ed262; WORD $0xf452
-	LONG         $0x4826d262; WORD $0xfc52
-	VBROADCASTSS (DX)(SI*1), Z12
-	LONG         $0x482e5262; WORD $0xc452
-	LONG         $0x48265262; WORD $0xcc52
-	VBROADCASTSS (DX)(BX*4), Z12
-	LONG         $0x482ed262; WORD $0xc452
-	LONG         $0x4826d262; WORD $0xcc52
-	PREFETCHT0   (R10)
-	PREFETCHT0   16(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
+	VMOVUPS      (DI), Z10
+	VMOVUPS      64(DI), Z11
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z12, Z10, Z2
+	VFMADD231PS  Z12, Z11, Z3
+	VBROADCASTSS (AX)(CX*1), Z12
+	VFMADD231PS  Z12, Z10, Z4
+	VFMADD231PS  Z12, Z11, Z5
+	VBROADCASTSS (AX)(CX*2), Z12
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	VBROADCASTSS (AX)(DX*1), Z12
+	VFMADD231PS  Z12, Z10, Z8
+	VFMADD231PS  Z12, Z11, Z9
+	VBROADCASTSS (AX)(CX*4), Z12
+	VFMADD231PS  Z12, Z10, Z0
+	VFMADD231PS  Z12, Z11, Z1
+	PREFETCHT0   (R8)
+	PREFETCHT0   16(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
 	DECQ         R14
 	TESTB        $0x0f, R14
 	JNZ          loop
-	ADDQ         R12, R10
+	ADDQ         R10, R8
 	TESTQ        R14, R14
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4428,9 +1889,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile6AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-96
+// func tile6AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile6AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4449,167 +1910,130 @@ TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x06, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
+	MOVQ       CX, R10
+	IMUL3Q     $0x06, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z12
-	VMOVUPS      64(R9), Z13
-	VBROADCASTSS (DX), Z14
-	LONG         $0x481ed262; WORD $0xd652
-	LONG         $0x4816d262; WORD $0xde52
-	VBROADCASTSS (DX)(BX*1), Z14
-	LONG         $0x481ed262; WORD $0xe652
-	LONG         $0x4816d262; WORD $0xee52
-	VBROADCASTSS (DX)(BX*2), Z14
-	LONG         $0x481ed262; WORD $0xf652
-	LONG         $0x4816d262; WORD $0xfe52
-	VBROADCASTSS (DX)(SI*1), Z14
-	LONG         $0x481e5262; WORD $0xc652
-	LONG         $0x48165262; WORD $0xce52
-	VBROADCASTSS (DX)(BX*4), Z14
-	LONG         $0x481e5262; WORD $0xd652
-	LONG         $0x48165262; WORD $0xde52
-	VBROADCASTSS (R10), Z14
-	LONG         $0x481ed262; WORD $0xc652
-	LONG         $0x4816d262; WORD $0xce52
-	PREFETCHT0   (R11)
-	PREFETCHT0   20(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	VMOVUPS      (DI), Z12
+	VMOVUPS      64(DI), Z13
+	VBROADCASTSS (AX), Z14
+	VFMADD231PS  Z14, Z12, Z2
+	VFMADD231PS  Z14, Z13, Z3
+	VBROADCASTSS (AX)(CX*1), Z14
+	VFMADD231PS  Z14, Z12, Z4
+	VFMADD231PS  Z14, Z13, Z5
+	VBROADCASTSS (AX)(CX*2), Z14
+	VFMADD231PS  Z14, Z12, Z6
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS (AX)(DX*1), Z14
+	VFMADD231PS  Z14, Z12, Z8
+	VFMADD231PS  Z14, Z13, Z9
+	VBROADCASTSS (AX)(CX*4), Z14
+	VFMADD231PS  Z14, Z12, Z10
+	VFMADD231PS  Z14, Z13, Z11
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z14, Z12, Z0
+	VFMADD231PS  Z14, Z13, Z1
+	PREFETCHT0   (R9)
+	PREFETCHT0   20(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4630,9 +2054,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile7AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-96
+// func tile7AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile7AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4653,181 +2077,139 @@ TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x07, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
+	MOVQ       CX, R10
+	IMUL3Q     $0x07, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z14
-	VMOVUPS      64(R9), Z15
-	VBROADCASTSS (DX), Z16
-	LONG         $0x480eb262; WORD $0xd052
-	LONG         $0x4806b262; WORD $0xd852
-	VBROADCASTSS (DX)(BX*1), Z16
-	LONG         $0x480eb262; WORD $0xe052
-	LONG         $0x4806b262; WORD $0xe852
-	VBROADCASTSS (DX)(BX*2), Z16
-	LONG         $0x480eb262; WORD $0xf052
-	LONG         $0x4806b262; WORD $0xf852
-	VBROADCASTSS (DX)(SI*1), Z16
-	LONG         $0x480e3262; WORD $0xc052
-	LONG         $0x48063262; WORD $0xc852
-	VBROADCASTSS (DX)(BX*4), Z16
-	LONG         $0x480e3262; WORD $0xd052
-	LONG         $0x48063262; WORD $0xd852
-	VBROADCASTSS (R10), Z16
-	LONG         $0x480e3262; WORD $0xe052
-	LONG         $0x48063262; WORD $0xe852
-	VBROADCASTSS (R10)(BX*1), Z16
-	LONG         $0x480eb262; WORD $0xc052
-	LONG         $0x4806b262; WORD $0xc852
-	PREFETCHT0   (R11)
-	PREFETCHT0   24(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	VMOVUPS      (DI), Z14
+	VMOVUPS      64(DI), Z15
+	VBROADCASTSS (AX), Z16
+	VFMADD231PS  Z16, Z14, Z2
+	VFMADD231PS  Z16, Z15, Z3
+	VBROADCASTSS (AX)(CX*1), Z16
+	VFMADD231PS  Z16, Z14, Z4
+	VFMADD231PS  Z16, Z15, Z5
+	VBROADCASTSS (AX)(CX*2), Z16
+	VFMADD231PS  Z16, Z14, Z6
+	VFMADD231PS  Z16, Z15, Z7
+	VBROADCASTSS (AX)(DX*1), Z16
+	VFMADD231PS  Z16, Z14, Z8
+	VFMADD231PS  Z16, Z15, Z9
+	VBROADCASTSS (AX)(CX*4), Z16
+	VFMADD231PS  Z16, Z14, Z10
+	VFMADD231PS  Z16, Z15, Z11
+	VBROADCASTSS (R8), Z16
+	VFMADD231PS  Z16, Z14, Z12
+	VFMADD231PS  Z16, Z15, Z13
+	VBROADCASTSS (R8)(CX*1), Z16
+	VFMADD231PS  Z16, Z14, Z0
+	VFMADD231PS  Z16, Z15, Z1
+	PREFETCHT0   (R9)
+	PREFETCHT0   24(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -4851,9 +2233,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile8AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-96
+// func tile8AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile8AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -4876,195 +2258,148 @@ TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x08, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
+	MOVQ       CX, R10
+	IMUL3Q     $0x08, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z17
-	VBROADCASTSS (DX), Z18
-	LONG         $0x407eb262; WORD $0xd252
-	LONG         $0x4076b262; WORD $0xda52
-	VBROADCASTSS (DX)(BX*1), Z18
-	LONG         $0x407eb262; WORD $0xe252
-	LONG         $0x4076b262; WORD $0xea52
-	VBROADCASTSS (DX)(BX*2), Z18
-	LONG         $0x407eb262; WORD $0xf252
-	LONG         $0x4076b262; WORD $0xfa52
-	VBROADCASTSS (DX)(SI*1), Z18
-	LONG         $0x407e3262; WORD $0xc252
-	LONG         $0x40763262; WORD $0xca52
-	VBROADCASTSS (DX)(BX*4), Z18
-	LONG         $0x407e3262; WORD $0xd252
-	LONG         $0x40763262; WORD $0xda52
-	VBROADCASTSS (R10), Z18
-	LONG         $0x407e3262; WORD $0xe252
-	LONG         $0x40763262; WORD $0xea52
-	VBROADCASTSS (R10)(BX*1), Z18
-	LONG         $0x407e3262; WORD $0xf252
-	LONG         $0x40763262; WORD $0xfa52
-	VBROADCASTSS (R10)(BX*2), Z18
-	LONG         $0x407eb262; WORD $0xc252
-	LONG         $0x4076b262; WORD $0xca52
-	PREFETCHT0   (R11)
-	PREFETCHT0   28(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	VMOVUPS      (DI), Z16
+	VMOVUPS      64(DI), Z17
+	VBROADCASTSS (AX), Z18
+	VFMADD231PS  Z18, Z16, Z2
+	VFMADD231PS  Z18, Z17, Z3
+	VBROADCASTSS (AX)(CX*1), Z18
+	VFMADD231PS  Z18, Z16, Z4
+	VFMADD231PS  Z18, Z17, Z5
+	VBROADCASTSS (AX)(CX*2), Z18
+	VFMADD231PS  Z18, Z16, Z6
+	VFMADD231PS  Z18, Z17, Z7
+	VBROADCASTSS (AX)(DX*1), Z18
+	VFMADD231PS  Z18, Z16, Z8
+	VFMADD231PS  Z18, Z17, Z9
+	VBROADCASTSS (AX)(CX*4), Z18
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Z18, Z17, Z11
+	VBROADCASTSS (R8), Z18
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Z18, Z17, Z13
+	VBROADCASTSS (R8)(CX*1), Z18
+	VFMADD231PS  Z18, Z16, Z14
+	VFMADD231PS  Z18, Z17, Z15
+	VBROADCASTSS (R8)(CX*2), Z18
+	VFMADD231PS  Z18, Z16, Z0
+	VFMADD231PS  Z18, Z17, Z1
+	PREFETCHT0   (R9)
+	PREFETCHT0   28(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -5091,9 +2426,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile9AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-96
+// func tile9AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile9AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5118,209 +2453,157 @@ TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x09, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
+	MOVQ       CX, R10
+	IMUL3Q     $0x09, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z18
-	VMOVUPS      64(R9), Z19
-	VBROADCASTSS (DX), Z20
-	LONG         $0x406eb262; WORD $0xd452
-	LONG         $0x4066b262; WORD $0xdc52
-	VBROADCASTSS (DX)(BX*1), Z20
-	LONG         $0x406eb262; WORD $0xe452
-	LONG         $0x4066b262; WORD $0xec52
-	VBROADCASTSS (DX)(BX*2), Z20
-	LONG         $0x406eb262; WORD $0xf452
-	LONG         $0x4066b262; WORD $0xfc52
-	VBROADCASTSS (DX)(SI*1), Z20
-	LONG         $0x406e3262; WORD $0xc452
-	LONG         $0x40663262; WORD $0xcc52
-	VBROADCASTSS (DX)(BX*4), Z20
-	LONG         $0x406e3262; WORD $0xd452
-	LONG         $0x40663262; WORD $0xdc52
-	VBROADCASTSS (R10), Z20
-	LONG         $0x406e3262; WORD $0xe452
-	LONG         $0x40663262; WORD $0xec52
-	VBROADCASTSS (R10)(BX*1), Z20
-	LONG         $0x406e3262; WORD $0xf452
-	LONG         $0x40663262; WORD $0xfc52
-	VBROADCASTSS (R10)(BX*2), Z20
-	LONG         $0x406ea262; WORD $0xc452
-	LONG         $0x4066a262; WORD $0xcc52
-	VBROADCASTSS (R10)(SI*1), Z20
-	LONG         $0x406eb262; WORD $0xc452
-	LONG         $0x4066b262; WORD $0xcc52
-	PREFETCHT0   (R11)
-	PREFETCHT0   32(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	VMOVUPS      (DI), Z18
+	VMOVUPS      64(DI), Z19
+	VBROADCASTSS (AX), Z20
+	VFMADD231PS  Z20, Z18, Z2
+	VFMADD231PS  Z20, Z19, Z3
+	VBROADCASTSS (AX)(CX*1), Z20
+	VFMADD231PS  Z20, Z18, Z4
+	VFMADD231PS  Z20, Z19, Z5
+	VBROADCASTSS (AX)(CX*2), Z20
+	VFMADD231PS  Z20, Z18, Z6
+	VFMADD231PS  Z20, Z19, Z7
+	VBROADCASTSS (AX)(DX*1), Z20
+	VFMADD231PS  Z20, Z18, Z8
+	VFMADD231PS  Z20, Z19, Z9
+	VBROADCASTSS (AX)(CX*4), Z20
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z11
+	VBROADCASTSS (R8), Z20
+	VFMADD231PS  Z20, Z18, Z12
+	VFMADD231PS  Z20, Z19, Z13
+	VBROADCASTSS (R8)(CX*1), Z20
+	VFMADD231PS  Z20, Z18, Z14
+	VFMADD231PS  Z20, Z19, Z15
+	VBROADCASTSS (R8)(CX*2), Z20
+	VFMADD231PS  Z20, Z18, Z16
+	VFMADD231PS  Z20, Z19, Z17
+	VBROADCASTSS (R8)(DX*1), Z20
+	VFMADD231PS  Z20, Z18, Z0
+	VFMADD231PS  Z20, Z19, Z1
+	PREFETCHT0   (R9)
+	PREFETCHT0   32(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -5350,9 +2633,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile10AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-96
+// func tile10AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile10AVX512(SB), NOSPLIT, $0-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5379,223 +2662,166 @@ TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	MOVQ       DX, R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	LEAQ       (R11)(DI*8), R11
-	MOVQ       DI, R12
-	XORQ       R13, R13
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R12
-	IMUL3Q     $0x0a, BX, R11
-	ADDQ       DX, R11
-	MOVQ       BX, R13
-	SHLQ       $0x04, R13
-	NEGQ       R13
-	ADDQ       $0x40, R13
+	MOVQ       CX, R10
+	IMUL3Q     $0x0a, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z20
-	VMOVUPS      64(R9), Z21
-	VBROADCASTSS (DX), Z22
-	LONG         $0x405eb262; WORD $0xd652
-	LONG         $0x4056b262; WORD $0xde52
-	VBROADCASTSS (DX)(BX*1), Z22
-	LONG         $0x405eb262; WORD $0xe652
-	LONG         $0x4056b262; WORD $0xee52
-	VBROADCASTSS (DX)(BX*2), Z22
-	LONG         $0x405eb262; WORD $0xf652
-	LONG         $0x4056b262; WORD $0xfe52
-	VBROADCASTSS (DX)(SI*1), Z22
-	LONG         $0x405e3262; WORD $0xc652
-	LONG         $0x40563262; WORD $0xce52
-	VBROADCASTSS (DX)(BX*4), Z22
-	LONG         $0x405e3262; WORD $0xd652
-	LONG         $0x40563262; WORD $0xde52
-	VBROADCASTSS (R10), Z22
-	LONG         $0x405e3262; WORD $0xe652
-	LONG         $0x40563262; WORD $0xee52
-	VBROADCASTSS (R10)(BX*1), Z22
-	LONG         $0x405e3262; WORD $0xf652
-	LONG         $0x40563262; WORD $0xfe52
-	VBROADCASTSS (R10)(BX*2), Z22
-	LONG         $0x405ea262; WORD $0xc652
-	LONG         $0x4056a262; WORD $0xce52
-	VBROADCASTSS (R10)(SI*1), Z22
-	LONG         $0x405ea262; WORD $0xd652
-	LONG         $0x4056a262; WORD $0xde52
-	VBROADCASTSS (R10)(BX*4), Z22
-	LONG         $0x405eb262; WORD $0xc652
-	LONG         $0x4056b262; WORD $0xce52
-	PREFETCHT0   (R11)
-	PREFETCHT0   36(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	VMOVUPS      (DI), Z20
+	VMOVUPS      64(DI), Z21
+	VBROADCASTSS (AX), Z22
+	VFMADD231PS  Z22, Z20, Z2
+	VFMADD231PS  Z22, Z21, Z3
+	VBROADCASTSS (AX)(CX*1), Z22
+	VFMADD231PS  Z22, Z20, Z4
+	VFMADD231PS  Z22, Z21, Z5
+	VBROADCASTSS (AX)(CX*2), Z22
+	VFMADD231PS  Z22, Z20, Z6
+	VFMADD231PS  Z22, Z21, Z7
+	VBROADCASTSS (AX)(DX*1), Z22
+	VFMADD231PS  Z22, Z20, Z8
+	VFMADD231PS  Z22, Z21, Z9
+	VBROADCASTSS (AX)(CX*4), Z22
+	VFMADD231PS  Z22, Z20, Z10
+	VFMADD231PS  Z22, Z21, Z11
+	VBROADCASTSS (R8), Z22
+	VFMADD231PS  Z22, Z20, Z12
+	VFMADD231PS  Z22, Z21, Z13
+	VBROADCASTSS (R8)(CX*1), Z22
+	VFMADD231PS  Z22, Z20, Z14
+	VFMADD231PS  Z22, Z21, Z15
+	VBROADCASTSS (R8)(CX*2), Z22
+	VFMADD231PS  Z22, Z20, Z16
+	VFMADD231PS  Z22, Z21, Z17
+	VBROADCASTSS (R8)(DX*1), Z22
+	VFMADD231PS  Z22, Z20, Z18
+	VFMADD231PS  Z22, Z21, Z19
+	VBROADCASTSS (R8)(CX*4), Z22
+	VFMADD231PS  Z22, Z20, Z0
+	VFMADD231PS  Z22, Z21, Z1
+	PREFETCHT0   (R9)
+	PREFETCHT0   36(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -5628,9 +2854,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile11AVX512BF16(SB), NOSPLIT, $8-96
+// func tile11AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile11AVX512(SB), NOSPLIT, $8-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5659,240 +2885,178 @@ TEXT ·tile11AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0b, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
+	MOVQ       CX, R11
+	IMUL3Q     $0x0b, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
 
 columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
 	MOVQ  k+56(FP), BP
 	TESTQ BP, BP
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z22
-	VMOVUPS      64(R9), Z23
-	VBROADCASTSS (DX), Z24
-	LONG         $0x404e9262; WORD $0xd052
-	LONG         $0x40469262; WORD $0xd852
-	VBROADCASTSS (DX)(BX*1), Z24
-	LONG         $0x404e9262; WORD $0xe052
-	LONG         $0x40469262; WORD $0xe852
-	VBROADCASTSS (DX)(BX*2), Z24
-	LONG         $0x404e9262; WORD $0xf052
-	LONG         $0x40469262; WORD $0xf852
-	VBROADCASTSS (DX)(SI*1), Z24
-	LONG         $0x404e1262; WORD $0xc052
-	LONG         $0x40461262; WORD $0xc852
-	VBROADCASTSS (DX)(BX*4), Z24
-	LONG         $0x404e1262; WORD $0xd052
-	LONG         $0x40461262; WORD $0xd852
-	VBROADCASTSS (R10), Z24
-	LONG         $0x404e1262; WORD $0xe052
-	LONG         $0x40461262; WORD $0xe852
-	VBROADCASTSS (R10)(BX*1), Z24
-	LONG         $0x404e1262; WORD $0xf052
-	LONG         $0x40461262; WORD $0xf852
-	VBROADCASTSS (R10)(BX*2), Z24
-	LONG         $0x404e8262; WORD $0xc052
-	LONG         $0x40468262; WORD $0xc852
-	VBROADCASTSS (R10)(SI*1), Z24
-	LONG         $0x404e8262; WORD $0xd052
-	LONG         $0x40468262; WORD $0xd852
-	VBROADCASTSS (R10)(BX*4), Z24
-	LONG         $0x404e8262; WORD $0xe052
-	LONG         $0x40468262; WORD $0xe852
-	VBROADCASTSS (R11), Z24
-	LONG         $0x404e9262; WORD $0xc052
-	LONG         $0x40469262; WORD $0xc852
-	PREFETCHT0   (R12)
-	PREFETCHT0   40(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
+	VMOVUPS      (DI), Z22
+	VMOVUPS      64(DI), Z23
+	VBROADCASTSS (AX), Z24
+	VFMADD231PS  Z24, Z22, Z2
+	VFMADD231PS  Z24, Z23, Z3
+	VBROADCASTSS (AX)(CX*1), Z24
+	VFMADD231PS  Z24, Z22, Z4
+	VFMADD231PS  Z24, Z23, Z5
+	VBROADCASTSS (AX)(CX*2), Z24
+	VFMADD231PS  Z24, Z22, Z6
+	VFMADD231PS  Z24, Z23, Z7
+	VBROADCASTSS (AX)(DX*1), Z24
+	VFMADD231PS  Z24, Z22, Z8
+	VFMADD231PS  Z24, Z23, Z9
+	VBROADCASTSS (AX)(CX*4), Z24
+	VFMADD231PS  Z24, Z22, Z10
+	VFMADD231PS  Z24, Z23, Z11
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z24, Z22, Z12
+	VFMADD231PS  Z24, Z23, Z13
+	VBROADCASTSS (R8)(CX*1), Z24
+	VFMADD231PS  Z24, Z22, Z14
+	VFMADD231PS  Z24, Z23, Z15
+	VBROADCASTSS (R8)(CX*2), Z24
+	VFMADD231PS  Z24, Z22, Z16
+	VFMADD231PS  Z24, Z23, Z17
+	VBROADCASTSS (R8)(DX*1), Z24
+	VFMADD231PS  Z24, Z22, Z18
+	VFMADD231PS  Z24, Z23, Z19
+	VBROADCASTSS (R8)(CX*4), Z24
+	VFMADD231PS  Z24, Z22, Z20
+	VFMADD231PS  Z24, Z23, Z21
+	VBROADCASTSS (R9), Z24
+	VFMADD231PS  Z24, Z22, Z0
+	VFMADD231PS  Z24, Z23, Z1
+	PREFETCHT0   (R10)
+	PREFETCHT0   40(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
 	DECQ         BP
 	TESTB        $0x0f, BP
 	JNZ          loop
-	ADDQ         R14, R12
+	ADDQ         R12, R10
 	TESTQ        BP, BP
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -5928,9 +3092,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile12AVX512BF16(SB), NOSPLIT, $8-96
+// func tile12AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile12AVX512(SB), NOSPLIT, $8-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -5961,254 +3125,187 @@ TEXT ·tile12AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0c, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
+	MOVQ       CX, R11
+	IMUL3Q     $0x0c, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
 
 columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
 	MOVQ  k+56(FP), BP
 	TESTQ BP, BP
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z24
-	VMOVUPS      64(R9), Z25
-	VBROADCASTSS (DX), Z26
-	LONG         $0x403e9262; WORD $0xd252
-	LONG         $0x40369262; WORD $0xda52
-	VBROADCASTSS (DX)(BX*1), Z26
-	LONG         $0x403e9262; WORD $0xe252
-	LONG         $0x40369262; WORD $0xea52
-	VBROADCASTSS (DX)(BX*2), Z26
-	LONG         $0x403e9262; WORD $0xf252
-	LONG         $0x40369262; WORD $0xfa52
-	VBROADCASTSS (DX)(SI*1), Z26
-	LONG         $0x403e1262; WORD $0xc252
-	LONG         $0x40361262; WORD $0xca52
-	VBROADCASTSS (DX)(BX*4), Z26
-	LONG         $0x403e1262; WORD $0xd252
-	LONG         $0x40361262; WORD $0xda52
-	VBROADCASTSS (R10), Z26
-	LONG         $0x403e1262; WORD $0xe252
-	LONG         $0x40361262; WORD $0xea52
-	VBROADCASTSS (R10)(BX*1), Z26
-	LONG         $0x403e1262; WORD $0xf252
-	LONG         $0x40361262; WORD $0xfa52
-	VBROADCASTSS (R10)(BX*2), Z26
-	LONG         $0x403e8262; WORD $0xc252
-	LONG         $0x40368262; WORD $0xca52
-	VBROADCASTSS (R10)(SI*1), Z26
-	LONG         $0x403e8262; WORD $0xd252
-	LONG         $0x40368262; WORD $0xda52
-	VBROADCASTSS (R10)(BX*4), Z26
-	LONG         $0x403e8262; WORD $0xe252
-	LONG         $0x40368262; WORD $0xea52
-	VBROADCASTSS (R11), Z26
-	LONG         $0x403e8262; WORD $0xf252
-	LONG         $0x40368262; WORD $0xfa52
-	VBROADCASTSS (R11)(BX*1), Z26
-	LONG         $0x403e9262; WORD $0xc252
-	LONG         $0x40369262; WORD $0xca52
-	PREFETCHT0   (R12)
-	PREFETCHT0   44(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
+	VMOVUPS      (DI), Z24
+	VMOVUPS      64(DI), Z25
+	VBROADCASTSS (AX), Z26
+	VFMADD231PS  Z26, Z24, Z2
+	VFMADD231PS  Z26, Z25, Z3
+	VBROADCASTSS (AX)(CX*1), Z26
+	VFMADD231PS  Z26, Z24, Z4
+	VFMADD231PS  Z26, Z25, Z5
+	VBROADCASTSS (AX)(CX*2), Z26
+	VFMADD231PS  Z26, Z24, Z6
+	VFMADD231PS  Z26, Z25, Z7
+	VBROADCASTSS (AX)(DX*1), Z26
+	VFMADD231PS  Z26, Z24, Z8
+	VFMADD231PS  Z26, Z25, Z9
+	VBROADCASTSS (AX)(CX*4), Z26
+	VFMADD231PS  Z26, Z24, Z10
+	VFMADD231PS  Z26, Z25, Z11
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z26, Z24, Z12
+	VFMADD231PS  Z26, Z25, Z13
+	VBROADCASTSS (R8)(CX*1), Z26
+	VFMADD231PS  Z26, Z24, Z14
+	VFMADD231PS  Z26, Z25, Z15
+	VBROADCASTSS (R8)(CX*2), Z26
+	VFMADD231PS  Z26, Z24, Z16
+	VFMADD231PS  Z26, Z25, Z17
+	VBROADCASTSS (R8)(DX*1), Z26
+	VFMADD231PS  Z26, Z24, Z18
+	VFMADD231PS  Z26, Z25, Z19
+	VBROADCASTSS (R8)(CX*4), Z26
+	VFMADD231PS  Z26, Z24, Z20
+	VFMADD231PS  Z26, Z25, Z21
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z26, Z24, Z22
+	VFMADD231PS  Z26, Z25, Z23
+	VBROADCASTSS (R9)(CX*1), Z26
+	VFMADD231PS  Z26, Z24, Z0
+	VFMADD231PS  Z26, Z25, Z1
+	PREFETCHT0   (R10)
+	PREFETCHT0   44(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
 	DECQ         BP
 	TESTB        $0x0f, BP
 	JNZ          loop
-	ADDQ         R14, R12
+	ADDQ         R12, R10
 	TESTQ        BP, BP
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z22, Z22
+	VADDPS 64(CX), Z23, Z23
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -6247,9 +3344,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile13AVX512BF16(SB), NOSPLIT, $8-96
+// func tile13AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile13AVX512(SB), NOSPLIT, $8-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -6282,268 +3379,196 @@ TEXT ·tile13AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0d, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
+	MOVQ       CX, R11
+	IMUL3Q     $0x0d, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
 
 columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
 	MOVQ  k+56(FP), BP
 	TESTQ BP, BP
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z26
-	VMOVUPS      64(R9), Z27
-	VBROADCASTSS (DX), Z28
-	LONG         $0x402e9262; WORD $0xd452
-	LONG         $0x40269262; WORD $0xdc52
-	VBROADCASTSS (DX)(BX*1), Z28
-	LONG         $0x402e9262; WORD $0xe452
-	LONG         $0x40269262; WORD $0xec52
-	VBROADCASTSS (DX)(BX*2), Z28
-	LONG         $0x402e9262; WORD $0xf452
-	LONG         $0x40269262; WORD $0xfc52
-	VBROADCASTSS (DX)(SI*1), Z28
-	LONG         $0x402e1262; WORD $0xc452
-	LONG         $0x40261262; WORD $0xcc52
-	VBROADCASTSS (DX)(BX*4), Z28
-	LONG         $0x402e1262; WORD $0xd452
-	LONG         $0x40261262; WORD $0xdc52
-	VBROADCASTSS (R10), Z28
-	LONG         $0x402e1262; WORD $0xe452
-	LONG         $0x40261262; WORD $0xec52
-	VBROADCASTSS (R10)(BX*1), Z28
-	LONG         $0x402e1262; WORD $0xf452
-	LONG         $0x40261262; WORD $0xfc52
-	VBROADCASTSS (R10)(BX*2), Z28
-	LONG         $0x402e8262; WORD $0xc452
-	LONG         $0x40268262; WORD $0xcc52
-	VBROADCASTSS (R10)(SI*1), Z28
-	LONG         $0x402e8262; WORD $0xd452
-	LONG         $0x40268262; WORD $0xdc52
-	VBROADCASTSS (R10)(BX*4), Z28
-	LONG         $0x402e8262; WORD $0xe452
-	LONG         $0x40268262; WORD $0xec52
-	VBROADCASTSS (R11), Z28
-	LONG         $0x402e8262; WORD $0xf452
-	LONG         $0x40268262; WORD $0xfc52
-	VBROADCASTSS (R11)(BX*1), Z28
-	LONG         $0x402e0262; WORD $0xc452
-	LONG         $0x40260262; WORD $0xcc52
-	VBROADCASTSS (R11)(BX*2), Z28
-	LONG         $0x402e9262; WORD $0xc452
-	LONG         $0x40269262; WORD $0xcc52
-	PREFETCHT0   (R12)
-	PREFETCHT0   48(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
+	VMOVUPS      (DI), Z26
+	VMOVUPS      64(DI), Z27
+	VBROADCASTSS (AX), Z28
+	VFMADD231PS  Z28, Z26, Z2
+	VFMADD231PS  Z28, Z27, Z3
+	VBROADCASTSS (AX)(CX*1), Z28
+	VFMADD231PS  Z28, Z26, Z4
+	VFMADD231PS  Z28, Z27, Z5
+	VBROADCASTSS (AX)(CX*2), Z28
+	VFMADD231PS  Z28, Z26, Z6
+	VFMADD231PS  Z28, Z27, Z7
+	VBROADCASTSS (AX)(DX*1), Z28
+	VFMADD231PS  Z28, Z26, Z8
+	VFMADD231PS  Z28, Z27, Z9
+	VBROADCASTSS (AX)(CX*4), Z28
+	VFMADD231PS  Z28, Z26, Z10
+	VFMADD231PS  Z28, Z27, Z11
+	VBROADCASTSS (R8), Z28
+	VFMADD231PS  Z28, Z26, Z12
+	VFMADD231PS  Z28, Z27, Z13
+	VBROADCASTSS (R8)(CX*1), Z28
+	VFMADD231PS  Z28, Z26, Z14
+	VFMADD231PS  Z28, Z27, Z15
+	VBROADCASTSS (R8)(CX*2), Z28
+	VFMADD231PS  Z28, Z26, Z16
+	VFMADD231PS  Z28, Z27, Z17
+	VBROADCASTSS (R8)(DX*1), Z28
+	VFMADD231PS  Z28, Z26, Z18
+	VFMADD231PS  Z28, Z27, Z19
+	VBROADCASTSS (R8)(CX*4), Z28
+	VFMADD231PS  Z28, Z26, Z20
+	VFMADD231PS  Z28, Z27, Z21
+	VBROADCASTSS (R9), Z28
+	VFMADD231PS  Z28, Z26, Z22
+	VFMADD231PS  Z28, Z27, Z23
+	VBROADCASTSS (R9)(CX*1), Z28
+	VFMADD231PS  Z28, Z26, Z24
+	VFMADD231PS  Z28, Z27, Z25
+	VBROADCASTSS (R9)(CX*2), Z28
+	VFMADD231PS  Z28, Z26, Z0
+	VFMADD231PS  Z28, Z27, Z1
+	PREFETCHT0   (R10)
+	PREFETCHT0   48(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
 	DECQ         BP
 	TESTB        $0x0f, BP
 	JNZ          loop
-	ADDQ         R14, R12
+	ADDQ         R12, R10
 	TESTQ        BP, BP
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
-	ADDQ   CX, DX
-	VADDPS (DX), Z24, Z24
-	VADDPS 64(DX), Z25, Z25
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z22, Z22
+	VADDPS 64(CX), Z23, Z23
+	ADDQ   AX, CX
+	VADDPS (CX), Z24, Z24
+	VADDPS 64(CX), Z25, Z25
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487e9262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487e9262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -6585,9 +3610,9 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·tile14AVX512BF16(SB), NOSPLIT, $8-96
+// func tile14AVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·tile14AVX512(SB), NOSPLIT, $8-112
 	MOVQ       start+64(FP), AX
 	VMOVUPS    (AX), Z0
 	VMOVUPS    64(AX), Z1
@@ -6622,282 +3647,205 @@ TEXT ·tile14AVX512BF16(SB), NOSPLIT, $8-96
 	MOVQ       c+0(FP), AX
 	MOVQ       cStride+8(FP), CX
 	SHLQ       $0x02, CX
-	MOVQ       AX, DX
-	MOVQ       CX, BX
-	MOVQ       half+80(FP), SI
-	MOVQ       halfStride+88(FP), DI
-	ADDQ       DI, DI
-	TESTQ      SI, SI
-	CMOVQNE    SI, DX
-	CMOVQNE    DI, BX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	PREFETCHT0 124(DX)
-	ADDQ       BX, DX
-	MOVQ       a+16(FP), DX
-	MOVQ       aRow+24(FP), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
 	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	MOVQ       aCol+32(FP), DI
-	SHLQ       $0x02, DI
-	MOVQ       bStride+48(FP), R8
-	SHLQ       $0x02, R8
-	MOVQ       b+40(FP), R9
-	LEAQ       (DX)(BX*4), R10
-	ADDQ       BX, R10
-	LEAQ       (R10)(BX*4), R11
-	ADDQ       BX, R11
-	MOVQ       DX, R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	LEAQ       (R12)(DI*8), R12
-	MOVQ       DI, R13
-	XORQ       R14, R14
-	CMPQ       DI, $0x04
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
 	JNE        columns
-	MOVQ       BX, R13
-	IMUL3Q     $0x0e, BX, R12
-	ADDQ       DX, R12
-	MOVQ       BX, R14
-	SHLQ       $0x04, R14
-	NEGQ       R14
-	ADDQ       $0x40, R14
+	MOVQ       CX, R11
+	IMUL3Q     $0x0e, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
 
 columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
 	MOVQ  k+56(FP), BP
 	TESTQ BP, BP
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z28
-	VMOVUPS      64(R9), Z29
-	VBROADCASTSS (DX), Z30
-	LONG         $0x401e9262; WORD $0xd652
-	LONG         $0x40169262; WORD $0xde52
-	VBROADCASTSS (DX)(BX*1), Z30
-	LONG         $0x401e9262; WORD $0xe652
-	LONG         $0x40169262; WORD $0xee52
-	VBROADCASTSS (DX)(BX*2), Z30
-	LONG         $0x401e9262; WORD $0xf652
-	LONG         $0x40169262; WORD $0xfe52
-	VBROADCASTSS (DX)(SI*1), Z30
-	LONG         $0x401e1262; WORD $0xc652
-	LONG         $0x40161262; WORD $0xce52
-	VBROADCASTSS (DX)(BX*4), Z30
-	LONG         $0x401e1262; WORD $0xd652
-	LONG         $0x40161262; WORD $0xde52
-	VBROADCASTSS (R10), Z30
-	LONG         $0x401e1262; WORD $0xe652
-	LONG         $0x40161262; WORD $0xee52
-	VBROADCASTSS (R10)(BX*1), Z30
-	LONG         $0x401e1262; WORD $0xf652
-	LONG         $0x40161262; WORD $0xfe52
-	VBROADCASTSS (R10)(BX*2), Z30
-	LONG         $0x401e8262; WORD $0xc652
-	LONG         $0x40168262; WORD $0xce52
-	VBROADCASTSS (R10)(SI*1), Z30
-	LONG         $0x401e8262; WORD $0xd652
-	LONG         $0x40168262; WORD $0xde52
-	VBROADCASTSS (R10)(BX*4), Z30
-	LONG         $0x401e8262; WORD $0xe652
-	LONG         $0x40168262; WORD $0xee52
-	VBROADCASTSS (R11), Z30
-	LONG         $0x401e8262; WORD $0xf652
-	LONG         $0x40168262; WORD $0xfe52
-	VBROADCASTSS (R11)(BX*1), Z30
-	LONG         $0x401e0262; WORD $0xc652
-	LONG         $0x40160262; WORD $0xce52
-	VBROADCASTSS (R11)(BX*2), Z30
-	LONG         $0x401e0262; WORD $0xd652
-	LONG         $0x40160262; WORD $0xde52
-	VBROADCASTSS (R11)(SI*1), Z30
-	LONG         $0x401e9262; WORD $0xc652
-	LONG         $0x40169262; WORD $0xce52
-	PREFETCHT0   (R12)
-	PREFETCHT0   52(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (AX), Z30
+	VFMADD231PS  Z30, Z28, Z2
+	VFMADD231PS  Z30, Z29, Z3
+	VBROADCASTSS (AX)(CX*1), Z30
+	VFMADD231PS  Z30, Z28, Z4
+	VFMADD231PS  Z30, Z29, Z5
+	VBROADCASTSS (AX)(CX*2), Z30
+	VFMADD231PS  Z30, Z28, Z6
+	VFMADD231PS  Z30, Z29, Z7
+	VBROADCASTSS (AX)(DX*1), Z30
+	VFMADD231PS  Z30, Z28, Z8
+	VFMADD231PS  Z30, Z29, Z9
+	VBROADCASTSS (AX)(CX*4), Z30
+	VFMADD231PS  Z30, Z28, Z10
+	VFMADD231PS  Z30, Z29, Z11
+	VBROADCASTSS (R8), Z30
+	VFMADD231PS  Z30, Z28, Z12
+	VFMADD231PS  Z30, Z29, Z13
+	VBROADCASTSS (R8)(CX*1), Z30
+	VFMADD231PS  Z30, Z28, Z14
+	VFMADD231PS  Z30, Z29, Z15
+	VBROADCASTSS (R8)(CX*2), Z30
+	VFMADD231PS  Z30, Z28, Z16
+	VFMADD231PS  Z30, Z29, Z17
+	VBROADCASTSS (R8)(DX*1), Z30
+	VFMADD231PS  Z30, Z28, Z18
+	VFMADD231PS  Z30, Z29, Z19
+	VBROADCASTSS (R8)(CX*4), Z30
+	VFMADD231PS  Z30, Z28, Z20
+	VFMADD231PS  Z30, Z29, Z21
+	VBROADCASTSS (R9), Z30
+	VFMADD231PS  Z30, Z28, Z22
+	VFMADD231PS  Z30, Z29, Z23
+	VBROADCASTSS (R9)(CX*1), Z30
+	VFMADD231PS  Z30, Z28, Z24
+	VFMADD231PS  Z30, Z29, Z25
+	VBROADCASTSS (R9)(CX*2), Z30
+	VFMADD231PS  Z30, Z28, Z26
+	VFMADD231PS  Z30, Z29, Z27
+	VBROADCASTSS (R9)(DX*1), Z30
+	VFMADD231PS  Z30, Z28, Z0
+	VFMADD231PS  Z30, Z29, Z1
+	PREFETCHT0   (R10)
+	PREFETCHT0   52(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
 	DECQ         BP
 	TESTB        $0x0f, BP
 	JNZ          loop
-	ADDQ         R14, R12
+	ADDQ         R12, R10
 	TESTQ        BP, BP
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
-	ADDQ   CX, DX
-	VADDPS (DX), Z24, Z24
-	VADDPS 64(DX), Z25, Z25
-	ADDQ   CX, DX
-	VADDPS (DX), Z26, Z26
-	VADDPS 64(DX), Z27, Z27
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z22, Z22
+	VADDPS 64(CX), Z23, Z23
+	ADDQ   AX, CX
+	VADDPS (CX), Z24, Z24
+	VADDPS 64(CX), Z25, Z25
+	ADDQ   AX, CX
+	VADDPS (CX), Z26, Z26
+	VADDPS 64(CX), Z27, Z27
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
-	MOVQ    half+80(FP), DX
-	MOVQ    halfStride+88(FP), BX
-	TESTQ   DX, DX
-	JZ      whole
-	SHLQ    $0x01, BX
-	LONG    $0x487ef262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ed262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ed262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd472
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd572
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487eb262; WORD $0xd672
-	VMOVDQU Y2, (DX)
-	LONG    $0x487eb262; WORD $0xd772
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487e9262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487e9262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487e9262; WORD $0xd272
-	VMOVDQU Y2, (DX)
-	LONG    $0x487e9262; WORD $0xd372
-	VMOVDQU Y2, 32(DX)
-	ADDQ    BX, DX
-	LONG    $0x487ef262; WORD $0xd072
-	VMOVDQU Y2, (DX)
-	LONG    $0x487ef262; WORD $0xd172
-	VMOVDQU Y2, 32(DX)
-	VZEROUPPER
-	RET
-
-whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -6942,9 +3890,3331 @@ whole:
 	VZEROUPPER
 	RET
 
-// func tile1SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile1AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile1AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       bStride+48(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
+	JNE        columns
+	MOVQ       CX, R8
+	IMUL3Q     $0x01, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
+
+columns:
+	MOVQ  SI, CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	MOVQ  ahead+96(FP), R10
+	MOVQ  aheadStep+104(FP), R11
+	MOVQ  k+56(FP), R12
+	TESTQ R12, R12
+	JZ    end
+
+loop:
+	VMOVUPS      (SI), Z2
+	VMOVUPS      64(SI), Z3
+	VBROADCASTSS (AX), Z4
+	LONG         $0x486ef262; WORD $0xc452
+	LONG         $0x4866f262; WORD $0xcc52
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (CX)
+	PREFETCHT0   64(CX)
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, CX
+	DECQ         R12
+	TESTB        $0x0f, R12
+	JNZ          loop
+	ADDQ         R9, DI
+	TESTQ        R12, R12
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), AX
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xc072
+	VMOVDQU Y0, (AX)
+	LONG    $0x487ef262; WORD $0xc172
+	VMOVDQU Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile2AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile2AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       bStride+48(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
+	JNE        columns
+	MOVQ       CX, R8
+	IMUL3Q     $0x02, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
+
+columns:
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
+
+loop:
+	VMOVUPS      (SI), Z4
+	VMOVUPS      64(SI), Z5
+	VBROADCASTSS (AX), Z6
+	LONG         $0x485ef262; WORD $0xd652
+	LONG         $0x4856f262; WORD $0xde52
+	VBROADCASTSS (AX)(CX*1), Z6
+	LONG         $0x485ef262; WORD $0xc652
+	LONG         $0x4856f262; WORD $0xce52
+	PREFETCHT0   (DI)
+	PREFETCHT0   4(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R9, DI
+	TESTQ        R13, R13
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile3AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile3AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       bStride+48(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+40(FP), SI
+	MOVQ       AX, DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	LEAQ       (DI)(DX*8), DI
+	MOVQ       DX, R8
+	XORQ       R9, R9
+	CMPQ       DX, $0x04
+	JNE        columns
+	MOVQ       CX, R8
+	IMUL3Q     $0x03, CX, DI
+	ADDQ       AX, DI
+	MOVQ       CX, R9
+	SHLQ       $0x04, R9
+	NEGQ       R9
+	ADDQ       $0x40, R9
+
+columns:
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
+	MOVQ  k+56(FP), R13
+	TESTQ R13, R13
+	JZ    end
+
+loop:
+	VMOVUPS      (SI), Z6
+	VMOVUPS      64(SI), Z7
+	VBROADCASTSS (AX), Z8
+	LONG         $0x484ed262; WORD $0xd052
+	LONG         $0x4846d262; WORD $0xd852
+	VBROADCASTSS (AX)(CX*1), Z8
+	LONG         $0x484ed262; WORD $0xe052
+	LONG         $0x4846d262; WORD $0xe852
+	VBROADCASTSS (AX)(CX*2), Z8
+	LONG         $0x484ed262; WORD $0xc052
+	LONG         $0x4846d262; WORD $0xc852
+	PREFETCHT0   (DI)
+	PREFETCHT0   8(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
+	DECQ         R13
+	TESTB        $0x0f, R13
+	JNZ          loop
+	ADDQ         R9, DI
+	TESTQ        R13, R13
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile4AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile4AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       AX, R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R9
+	IMUL3Q     $0x04, CX, R8
+	ADDQ       AX, R8
+	MOVQ       CX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
+
+columns:
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z8
+	VMOVUPS      64(DI), Z9
+	VBROADCASTSS (AX), Z10
+	LONG         $0x483ed262; WORD $0xd252
+	LONG         $0x4836d262; WORD $0xda52
+	VBROADCASTSS (AX)(CX*1), Z10
+	LONG         $0x483ed262; WORD $0xe252
+	LONG         $0x4836d262; WORD $0xea52
+	VBROADCASTSS (AX)(CX*2), Z10
+	LONG         $0x483ed262; WORD $0xf252
+	LONG         $0x4836d262; WORD $0xfa52
+	VBROADCASTSS (AX)(DX*1), Z10
+	LONG         $0x483ed262; WORD $0xc252
+	LONG         $0x4836d262; WORD $0xca52
+	PREFETCHT0   (R8)
+	PREFETCHT0   12(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R10, R8
+	TESTQ        R14, R14
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile5AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile5AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	MOVQ       AX, R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	LEAQ       (R8)(BX*8), R8
+	MOVQ       BX, R9
+	XORQ       R10, R10
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R9
+	IMUL3Q     $0x05, CX, R8
+	ADDQ       AX, R8
+	MOVQ       CX, R10
+	SHLQ       $0x04, R10
+	NEGQ       R10
+	ADDQ       $0x40, R10
+
+columns:
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
+	MOVQ  k+56(FP), R14
+	TESTQ R14, R14
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z10
+	VMOVUPS      64(DI), Z11
+	VBROADCASTSS (AX), Z12
+	LONG         $0x482ed262; WORD $0xd452
+	LONG         $0x4826d262; WORD $0xdc52
+	VBROADCASTSS (AX)(CX*1), Z12
+	LONG         $0x482ed262; WORD $0xe452
+	LONG         $0x4826d262; WORD $0xec52
+	VBROADCASTSS (AX)(CX*2), Z12
+	LONG         $0x482ed262; WORD $0xf452
+	LONG         $0x4826d262; WORD $0xfc52
+	VBROADCASTSS (AX)(DX*1), Z12
+	LONG         $0x482e5262; WORD $0xc452
+	LONG         $0x48265262; WORD $0xcc52
+	VBROADCASTSS (AX)(CX*4), Z12
+	LONG         $0x482ed262; WORD $0xc452
+	LONG         $0x4826d262; WORD $0xcc52
+	PREFETCHT0   (R8)
+	PREFETCHT0   16(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
+	DECQ         R14
+	TESTB        $0x0f, R14
+	JNZ          loop
+	ADDQ         R10, R8
+	TESTQ        R14, R14
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile6AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile6AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R10
+	IMUL3Q     $0x06, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z12
+	VMOVUPS      64(DI), Z13
+	VBROADCASTSS (AX), Z14
+	LONG         $0x481ed262; WORD $0xd652
+	LONG         $0x4816d262; WORD $0xde52
+	VBROADCASTSS (AX)(CX*1), Z14
+	LONG         $0x481ed262; WORD $0xe652
+	LONG         $0x4816d262; WORD $0xee52
+	VBROADCASTSS (AX)(CX*2), Z14
+	LONG         $0x481ed262; WORD $0xf652
+	LONG         $0x4816d262; WORD $0xfe52
+	VBROADCASTSS (AX)(DX*1), Z14
+	LONG         $0x481e5262; WORD $0xc652
+	LONG         $0x48165262; WORD $0xce52
+	VBROADCASTSS (AX)(CX*4), Z14
+	LONG         $0x481e5262; WORD $0xd652
+	LONG         $0x48165262; WORD $0xde52
+	VBROADCASTSS (R8), Z14
+	LONG         $0x481ed262; WORD $0xc652
+	LONG         $0x4816d262; WORD $0xce52
+	PREFETCHT0   (R9)
+	PREFETCHT0   20(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R15, R15
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile7AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile7AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R10
+	IMUL3Q     $0x07, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z14
+	VMOVUPS      64(DI), Z15
+	VBROADCASTSS (AX), Z16
+	LONG         $0x480eb262; WORD $0xd052
+	LONG         $0x4806b262; WORD $0xd852
+	VBROADCASTSS (AX)(CX*1), Z16
+	LONG         $0x480eb262; WORD $0xe052
+	LONG         $0x4806b262; WORD $0xe852
+	VBROADCASTSS (AX)(CX*2), Z16
+	LONG         $0x480eb262; WORD $0xf052
+	LONG         $0x4806b262; WORD $0xf852
+	VBROADCASTSS (AX)(DX*1), Z16
+	LONG         $0x480e3262; WORD $0xc052
+	LONG         $0x48063262; WORD $0xc852
+	VBROADCASTSS (AX)(CX*4), Z16
+	LONG         $0x480e3262; WORD $0xd052
+	LONG         $0x48063262; WORD $0xd852
+	VBROADCASTSS (R8), Z16
+	LONG         $0x480e3262; WORD $0xe052
+	LONG         $0x48063262; WORD $0xe852
+	VBROADCASTSS (R8)(CX*1), Z16
+	LONG         $0x480eb262; WORD $0xc052
+	LONG         $0x4806b262; WORD $0xc852
+	PREFETCHT0   (R9)
+	PREFETCHT0   24(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R15, R15
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile8AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile8AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R10
+	IMUL3Q     $0x08, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z16
+	VMOVUPS      64(DI), Z17
+	VBROADCASTSS (AX), Z18
+	LONG         $0x407eb262; WORD $0xd252
+	LONG         $0x4076b262; WORD $0xda52
+	VBROADCASTSS (AX)(CX*1), Z18
+	LONG         $0x407eb262; WORD $0xe252
+	LONG         $0x4076b262; WORD $0xea52
+	VBROADCASTSS (AX)(CX*2), Z18
+	LONG         $0x407eb262; WORD $0xf252
+	LONG         $0x4076b262; WORD $0xfa52
+	VBROADCASTSS (AX)(DX*1), Z18
+	LONG         $0x407e3262; WORD $0xc252
+	LONG         $0x40763262; WORD $0xca52
+	VBROADCASTSS (AX)(CX*4), Z18
+	LONG         $0x407e3262; WORD $0xd252
+	LONG         $0x40763262; WORD $0xda52
+	VBROADCASTSS (R8), Z18
+	LONG         $0x407e3262; WORD $0xe252
+	LONG         $0x40763262; WORD $0xea52
+	VBROADCASTSS (R8)(CX*1), Z18
+	LONG         $0x407e3262; WORD $0xf252
+	LONG         $0x40763262; WORD $0xfa52
+	VBROADCASTSS (R8)(CX*2), Z18
+	LONG         $0x407eb262; WORD $0xc252
+	LONG         $0x4076b262; WORD $0xca52
+	PREFETCHT0   (R9)
+	PREFETCHT0   28(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R15, R15
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile9AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile9AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R10
+	IMUL3Q     $0x09, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z18
+	VMOVUPS      64(DI), Z19
+	VBROADCASTSS (AX), Z20
+	LONG         $0x406eb262; WORD $0xd452
+	LONG         $0x4066b262; WORD $0xdc52
+	VBROADCASTSS (AX)(CX*1), Z20
+	LONG         $0x406eb262; WORD $0xe452
+	LONG         $0x4066b262; WORD $0xec52
+	VBROADCASTSS (AX)(CX*2), Z20
+	LONG         $0x406eb262; WORD $0xf452
+	LONG         $0x4066b262; WORD $0xfc52
+	VBROADCASTSS (AX)(DX*1), Z20
+	LONG         $0x406e3262; WORD $0xc452
+	LONG         $0x40663262; WORD $0xcc52
+	VBROADCASTSS (AX)(CX*4), Z20
+	LONG         $0x406e3262; WORD $0xd452
+	LONG         $0x40663262; WORD $0xdc52
+	VBROADCASTSS (R8), Z20
+	LONG         $0x406e3262; WORD $0xe452
+	LONG         $0x40663262; WORD $0xec52
+	VBROADCASTSS (R8)(CX*1), Z20
+	LONG         $0x406e3262; WORD $0xf452
+	LONG         $0x40663262; WORD $0xfc52
+	VBROADCASTSS (R8)(CX*2), Z20
+	LONG         $0x406ea262; WORD $0xc452
+	LONG         $0x4066a262; WORD $0xcc52
+	VBROADCASTSS (R8)(DX*1), Z20
+	LONG         $0x406eb262; WORD $0xc452
+	LONG         $0x4066b262; WORD $0xcc52
+	PREFETCHT0   (R9)
+	PREFETCHT0   32(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R15, R15
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile10AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile10AVX512BF16(SB), NOSPLIT, $0-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	MOVQ       AX, R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	LEAQ       (R9)(BX*8), R9
+	MOVQ       BX, R10
+	XORQ       R11, R11
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R10
+	IMUL3Q     $0x0a, CX, R9
+	ADDQ       AX, R9
+	MOVQ       CX, R11
+	SHLQ       $0x04, R11
+	NEGQ       R11
+	ADDQ       $0x40, R11
+
+columns:
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
+	MOVQ  k+56(FP), R15
+	TESTQ R15, R15
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z20
+	VMOVUPS      64(DI), Z21
+	VBROADCASTSS (AX), Z22
+	LONG         $0x405eb262; WORD $0xd652
+	LONG         $0x4056b262; WORD $0xde52
+	VBROADCASTSS (AX)(CX*1), Z22
+	LONG         $0x405eb262; WORD $0xe652
+	LONG         $0x4056b262; WORD $0xee52
+	VBROADCASTSS (AX)(CX*2), Z22
+	LONG         $0x405eb262; WORD $0xf652
+	LONG         $0x4056b262; WORD $0xfe52
+	VBROADCASTSS (AX)(DX*1), Z22
+	LONG         $0x405e3262; WORD $0xc652
+	LONG         $0x40563262; WORD $0xce52
+	VBROADCASTSS (AX)(CX*4), Z22
+	LONG         $0x405e3262; WORD $0xd652
+	LONG         $0x40563262; WORD $0xde52
+	VBROADCASTSS (R8), Z22
+	LONG         $0x405e3262; WORD $0xe652
+	LONG         $0x40563262; WORD $0xee52
+	VBROADCASTSS (R8)(CX*1), Z22
+	LONG         $0x405e3262; WORD $0xf652
+	LONG         $0x40563262; WORD $0xfe52
+	VBROADCASTSS (R8)(CX*2), Z22
+	LONG         $0x405ea262; WORD $0xc652
+	LONG         $0x4056a262; WORD $0xce52
+	VBROADCASTSS (R8)(DX*1), Z22
+	LONG         $0x405ea262; WORD $0xd652
+	LONG         $0x4056a262; WORD $0xde52
+	VBROADCASTSS (R8)(CX*4), Z22
+	LONG         $0x405eb262; WORD $0xc652
+	LONG         $0x4056b262; WORD $0xce52
+	PREFETCHT0   (R9)
+	PREFETCHT0   36(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
+	DECQ         R15
+	TESTB        $0x0f, R15
+	JNZ          loop
+	ADDQ         R11, R9
+	TESTQ        R15, R15
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile11AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile11AVX512BF16(SB), NOSPLIT, $8-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R11
+	IMUL3Q     $0x0b, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z22
+	VMOVUPS      64(DI), Z23
+	VBROADCASTSS (AX), Z24
+	LONG         $0x404e9262; WORD $0xd052
+	LONG         $0x40469262; WORD $0xd852
+	VBROADCASTSS (AX)(CX*1), Z24
+	LONG         $0x404e9262; WORD $0xe052
+	LONG         $0x40469262; WORD $0xe852
+	VBROADCASTSS (AX)(CX*2), Z24
+	LONG         $0x404e9262; WORD $0xf052
+	LONG         $0x40469262; WORD $0xf852
+	VBROADCASTSS (AX)(DX*1), Z24
+	LONG         $0x404e1262; WORD $0xc052
+	LONG         $0x40461262; WORD $0xc852
+	VBROADCASTSS (AX)(CX*4), Z24
+	LONG         $0x404e1262; WORD $0xd052
+	LONG         $0x40461262; WORD $0xd852
+	VBROADCASTSS (R8), Z24
+	LONG         $0x404e1262; WORD $0xe052
+	LONG         $0x40461262; WORD $0xe852
+	VBROADCASTSS (R8)(CX*1), Z24
+	LONG         $0x404e1262; WORD $0xf052
+	LONG         $0x40461262; WORD $0xf852
+	VBROADCASTSS (R8)(CX*2), Z24
+	LONG         $0x404e8262; WORD $0xc052
+	LONG         $0x40468262; WORD $0xc852
+	VBROADCASTSS (R8)(DX*1), Z24
+	LONG         $0x404e8262; WORD $0xd052
+	LONG         $0x40468262; WORD $0xd852
+	VBROADCASTSS (R8)(CX*4), Z24
+	LONG         $0x404e8262; WORD $0xe052
+	LONG         $0x40468262; WORD $0xe852
+	VBROADCASTSS (R9), Z24
+	LONG         $0x404e9262; WORD $0xc052
+	LONG         $0x40469262; WORD $0xc852
+	PREFETCHT0   (R10)
+	PREFETCHT0   40(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        BP, BP
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile12AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile12AVX512BF16(SB), NOSPLIT, $8-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R11
+	IMUL3Q     $0x0c, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z24
+	VMOVUPS      64(DI), Z25
+	VBROADCASTSS (AX), Z26
+	LONG         $0x403e9262; WORD $0xd252
+	LONG         $0x40369262; WORD $0xda52
+	VBROADCASTSS (AX)(CX*1), Z26
+	LONG         $0x403e9262; WORD $0xe252
+	LONG         $0x40369262; WORD $0xea52
+	VBROADCASTSS (AX)(CX*2), Z26
+	LONG         $0x403e9262; WORD $0xf252
+	LONG         $0x40369262; WORD $0xfa52
+	VBROADCASTSS (AX)(DX*1), Z26
+	LONG         $0x403e1262; WORD $0xc252
+	LONG         $0x40361262; WORD $0xca52
+	VBROADCASTSS (AX)(CX*4), Z26
+	LONG         $0x403e1262; WORD $0xd252
+	LONG         $0x40361262; WORD $0xda52
+	VBROADCASTSS (R8), Z26
+	LONG         $0x403e1262; WORD $0xe252
+	LONG         $0x40361262; WORD $0xea52
+	VBROADCASTSS (R8)(CX*1), Z26
+	LONG         $0x403e1262; WORD $0xf252
+	LONG         $0x40361262; WORD $0xfa52
+	VBROADCASTSS (R8)(CX*2), Z26
+	LONG         $0x403e8262; WORD $0xc252
+	LONG         $0x40368262; WORD $0xca52
+	VBROADCASTSS (R8)(DX*1), Z26
+	LONG         $0x403e8262; WORD $0xd252
+	LONG         $0x40368262; WORD $0xda52
+	VBROADCASTSS (R8)(CX*4), Z26
+	LONG         $0x403e8262; WORD $0xe252
+	LONG         $0x40368262; WORD $0xea52
+	VBROADCASTSS (R9), Z26
+	LONG         $0x403e8262; WORD $0xf252
+	LONG         $0x40368262; WORD $0xfa52
+	VBROADCASTSS (R9)(CX*1), Z26
+	LONG         $0x403e9262; WORD $0xc252
+	LONG         $0x40369262; WORD $0xca52
+	PREFETCHT0   (R10)
+	PREFETCHT0   44(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        BP, BP
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z22, Z22
+	VADDPS 64(CX), Z23, Z23
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile13AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile13AVX512BF16(SB), NOSPLIT, $8-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R11
+	IMUL3Q     $0x0d, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z26
+	VMOVUPS      64(DI), Z27
+	VBROADCASTSS (AX), Z28
+	LONG         $0x402e9262; WORD $0xd452
+	LONG         $0x40269262; WORD $0xdc52
+	VBROADCASTSS (AX)(CX*1), Z28
+	LONG         $0x402e9262; WORD $0xe452
+	LONG         $0x40269262; WORD $0xec52
+	VBROADCASTSS (AX)(CX*2), Z28
+	LONG         $0x402e9262; WORD $0xf452
+	LONG         $0x40269262; WORD $0xfc52
+	VBROADCASTSS (AX)(DX*1), Z28
+	LONG         $0x402e1262; WORD $0xc452
+	LONG         $0x40261262; WORD $0xcc52
+	VBROADCASTSS (AX)(CX*4), Z28
+	LONG         $0x402e1262; WORD $0xd452
+	LONG         $0x40261262; WORD $0xdc52
+	VBROADCASTSS (R8), Z28
+	LONG         $0x402e1262; WORD $0xe452
+	LONG         $0x40261262; WORD $0xec52
+	VBROADCASTSS (R8)(CX*1), Z28
+	LONG         $0x402e1262; WORD $0xf452
+	LONG         $0x40261262; WORD $0xfc52
+	VBROADCASTSS (R8)(CX*2), Z28
+	LONG         $0x402e8262; WORD $0xc452
+	LONG         $0x40268262; WORD $0xcc52
+	VBROADCASTSS (R8)(DX*1), Z28
+	LONG         $0x402e8262; WORD $0xd452
+	LONG         $0x40268262; WORD $0xdc52
+	VBROADCASTSS (R8)(CX*4), Z28
+	LONG         $0x402e8262; WORD $0xe452
+	LONG         $0x40268262; WORD $0xec52
+	VBROADCASTSS (R9), Z28
+	LONG         $0x402e8262; WORD $0xf452
+	LONG         $0x40268262; WORD $0xfc52
+	VBROADCASTSS (R9)(CX*1), Z28
+	LONG         $0x402e0262; WORD $0xc452
+	LONG         $0x40260262; WORD $0xcc52
+	VBROADCASTSS (R9)(CX*2), Z28
+	LONG         $0x402e9262; WORD $0xc452
+	LONG         $0x40269262; WORD $0xcc52
+	PREFETCHT0   (R10)
+	PREFETCHT0   48(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        BP, BP
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z22, Z22
+	VADDPS 64(CX), Z23, Z23
+	ADDQ   AX, CX
+	VADDPS (CX), Z24, Z24
+	VADDPS 64(CX), Z25, Z25
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487e9262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487e9262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile14AVX512BF16(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tile14AVX512BF16(SB), NOSPLIT, $8-112
+	MOVQ       start+64(FP), AX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	VMOVAPS    Z0, Z2
+	VMOVAPS    Z1, Z3
+	VMOVAPS    Z0, Z4
+	VMOVAPS    Z1, Z5
+	VMOVAPS    Z0, Z6
+	VMOVAPS    Z1, Z7
+	VMOVAPS    Z0, Z8
+	VMOVAPS    Z1, Z9
+	VMOVAPS    Z0, Z10
+	VMOVAPS    Z1, Z11
+	VMOVAPS    Z0, Z12
+	VMOVAPS    Z1, Z13
+	VMOVAPS    Z0, Z14
+	VMOVAPS    Z1, Z15
+	VMOVAPS    Z0, Z16
+	VMOVAPS    Z1, Z17
+	VMOVAPS    Z0, Z18
+	VMOVAPS    Z1, Z19
+	VMOVAPS    Z0, Z20
+	VMOVAPS    Z1, Z21
+	VMOVAPS    Z0, Z22
+	VMOVAPS    Z1, Z23
+	VMOVAPS    Z0, Z24
+	VMOVAPS    Z1, Z25
+	VMOVAPS    Z0, Z26
+	VMOVAPS    Z1, Z27
+	VMOVAPS    Z0, Z0
+	VMOVAPS    Z1, Z1
+	MOVQ       c+0(FP), AX
+	MOVQ       cStride+8(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       half+80(FP), DX
+	MOVQ       halfStride+88(FP), BX
+	ADDQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
+	CMOVQNE    BX, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 124(AX)
+	ADDQ       CX, AX
+	MOVQ       a+16(FP), AX
+	MOVQ       aRow+24(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       aCol+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       bStride+48(FP), SI
+	SHLQ       $0x02, SI
+	MOVQ       b+40(FP), DI
+	LEAQ       (AX)(CX*4), R8
+	ADDQ       CX, R8
+	LEAQ       (R8)(CX*4), R9
+	ADDQ       CX, R9
+	MOVQ       AX, R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	LEAQ       (R10)(BX*8), R10
+	MOVQ       BX, R11
+	XORQ       R12, R12
+	CMPQ       BX, $0x04
+	JNE        columns
+	MOVQ       CX, R11
+	IMUL3Q     $0x0e, CX, R10
+	ADDQ       AX, R10
+	MOVQ       CX, R12
+	SHLQ       $0x04, R12
+	NEGQ       R12
+	ADDQ       $0x40, R12
+
+columns:
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
+	MOVQ  k+56(FP), BP
+	TESTQ BP, BP
+	JZ    end
+
+loop:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (AX), Z30
+	LONG         $0x401e9262; WORD $0xd652
+	LONG         $0x40169262; WORD $0xde52
+	VBROADCASTSS (AX)(CX*1), Z30
+	LONG         $0x401e9262; WORD $0xe652
+	LONG         $0x40169262; WORD $0xee52
+	VBROADCASTSS (AX)(CX*2), Z30
+	LONG         $0x401e9262; WORD $0xf652
+	LONG         $0x40169262; WORD $0xfe52
+	VBROADCASTSS (AX)(DX*1), Z30
+	LONG         $0x401e1262; WORD $0xc652
+	LONG         $0x40161262; WORD $0xce52
+	VBROADCASTSS (AX)(CX*4), Z30
+	LONG         $0x401e1262; WORD $0xd652
+	LONG         $0x40161262; WORD $0xde52
+	VBROADCASTSS (R8), Z30
+	LONG         $0x401e1262; WORD $0xe652
+	LONG         $0x40161262; WORD $0xee52
+	VBROADCASTSS (R8)(CX*1), Z30
+	LONG         $0x401e1262; WORD $0xf652
+	LONG         $0x40161262; WORD $0xfe52
+	VBROADCASTSS (R8)(CX*2), Z30
+	LONG         $0x401e8262; WORD $0xc652
+	LONG         $0x40168262; WORD $0xce52
+	VBROADCASTSS (R8)(DX*1), Z30
+	LONG         $0x401e8262; WORD $0xd652
+	LONG         $0x40168262; WORD $0xde52
+	VBROADCASTSS (R8)(CX*4), Z30
+	LONG         $0x401e8262; WORD $0xe652
+	LONG         $0x40168262; WORD $0xee52
+	VBROADCASTSS (R9), Z30
+	LONG         $0x401e8262; WORD $0xf652
+	LONG         $0x40168262; WORD $0xfe52
+	VBROADCASTSS (R9)(CX*1), Z30
+	LONG         $0x401e0262; WORD $0xc652
+	LONG         $0x40160262; WORD $0xce52
+	VBROADCASTSS (R9)(CX*2), Z30
+	LONG         $0x401e0262; WORD $0xd652
+	LONG         $0x40160262; WORD $0xde52
+	VBROADCASTSS (R9)(DX*1), Z30
+	LONG         $0x401e9262; WORD $0xc652
+	LONG         $0x40169262; WORD $0xce52
+	PREFETCHT0   (R10)
+	PREFETCHT0   52(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
+	DECQ         BP
+	TESTB        $0x0f, BP
+	JNZ          loop
+	ADDQ         R12, R10
+	TESTQ        BP, BP
+	JNZ          loop
+
+end:
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
+	JZ     store
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z22, Z22
+	VADDPS 64(CX), Z23, Z23
+	ADDQ   AX, CX
+	VADDPS (CX), Z24, Z24
+	VADDPS 64(CX), Z25, Z25
+	ADDQ   AX, CX
+	VADDPS (CX), Z26, Z26
+	VADDPS 64(CX), Z27, Z27
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
+
+store:
+	MOVQ    half+80(FP), AX
+	MOVQ    halfStride+88(FP), CX
+	TESTQ   AX, AX
+	JZ      whole
+	SHLQ    $0x01, CX
+	LONG    $0x487ef262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ed262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ed262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd472
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd572
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487eb262; WORD $0xd672
+	VMOVDQU Y2, (AX)
+	LONG    $0x487eb262; WORD $0xd772
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487e9262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487e9262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487e9262; WORD $0xd272
+	VMOVDQU Y2, (AX)
+	LONG    $0x487e9262; WORD $0xd372
+	VMOVDQU Y2, 32(AX)
+	ADDQ    CX, AX
+	LONG    $0x487ef262; WORD $0xd072
+	VMOVDQU Y2, (AX)
+	LONG    $0x487ef262; WORD $0xd172
+	VMOVDQU Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+whole:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z26, (AX)
+	VMOVUPS Z27, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile1SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile1SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile1SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -6953,93 +7223,101 @@ TEXT ·tile1SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         CX, DX
-	MOVQ         a+16(FP), CX
-	MOVQ         aRow+24(FP), DX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), DX
 	SHLQ         $0x02, DX
-	LEAQ         (DX)(DX*2), BX
-	MOVQ         aCol+32(FP), BX
+	MOVQ         bStride+48(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         bStride+48(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         b+40(FP), DI
-	MOVL         $0xffff0000, R8
-	VMOVD        R8, X2
+	MOVQ         b+40(FP), SI
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X2
 	VBROADCASTSS X2, Z2
-	MOVQ         CX, R8
-	LEAQ         (R8)(BX*8), R8
-	LEAQ         (R8)(BX*8), R8
-	LEAQ         (R8)(BX*8), R8
-	MOVQ         BX, R9
-	XORQ         R10, R10
-	CMPQ         BX, $0x04
+	MOVQ         AX, DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	MOVQ         DX, R8
+	XORQ         R9, R9
+	CMPQ         DX, $0x04
 	JNE          columns
-	MOVQ         DX, R9
-	IMUL3Q       $0x01, DX, R8
-	ADDQ         CX, R8
-	MOVQ         DX, R10
-	SHLQ         $0x04, R10
-	NEGQ         R10
-	ADDQ         $0x40, R10
+	MOVQ         CX, R8
+	IMUL3Q       $0x01, CX, DI
+	ADDQ         AX, DI
+	MOVQ         CX, R9
+	SHLQ         $0x04, R9
+	NEGQ         R9
+	ADDQ         $0x40, R9
 
 columns:
-	MOVQ  DI, DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	LEAQ  (DX)(SI*8), DX
-	MOVQ  k+56(FP), R11
-	TESTQ R11, R11
+	MOVQ  SI, CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	LEAQ  (CX)(BX*8), CX
+	MOVQ  ahead+96(FP), R10
+	MOVQ  aheadStep+104(FP), R11
+	MOVQ  k+56(FP), R12
+	TESTQ R12, R12
 	JZ    end
 
 loop:
-	VMOVUPS      (DI), Z4
+	VMOVUPS      (SI), Z4
 	VPSLLD       $0x10, Z4, Z3
 	VPANDD       Z2, Z4, Z4
-	VMOVUPS      64(DI), Z6
+	VMOVUPS      64(SI), Z6
 	VPSLLD       $0x10, Z6, Z5
 	VPANDD       Z2, Z6, Z6
-	VBROADCASTSS (CX), Z8
+	VBROADCASTSS (AX), Z8
 	VPSLLD       $0x10, Z8, Z7
 	VPANDD       Z2, Z8, Z8
 	VFMADD231PS  Z7, Z3, Z0
 	VFMADD231PS  Z7, Z5, Z1
 	VFMADD231PS  Z8, Z4, Z0
 	VFMADD231PS  Z8, Z6, Z1
-	PREFETCHT0   (R8)
-	PREFETCHT0   (R8)
-	PREFETCHT0   (DX)
-	PREFETCHT0   64(DX)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (DI)
+	PREFETCHT0   (CX)
+	PREFETCHT0   64(CX)
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
 	ADDQ         BX, CX
-	ADDQ         R9, R8
-	ADDQ         SI, DI
-	ADDQ         SI, DX
-	DECQ         R11
-	TESTB        $0x0f, R11
+	DECQ         R12
+	TESTB        $0x0f, R12
 	JNZ          loop
-	ADDQ         R10, R8
-	TESTQ        R11, R11
+	ADDQ         R9, DI
+	TESTQ        R12, R12
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), CL
-	TESTB  CL, CL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, CX
-	VADDPS (CX), Z0, Z0
-	VADDPS 64(CX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), AX
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VZEROUPPER
 	RET
 
-// func tile2SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile2SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile2SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile2SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7050,99 +7328,106 @@ TEXT ·tile2SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         bStride+48(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         bStride+48(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         b+40(FP), R8
-	MOVL         $0xffff0000, R9
-	VMOVD        R9, X4
+	MOVQ         b+40(FP), SI
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X4
 	VBROADCASTSS X4, Z4
-	MOVQ         DX, R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	MOVQ         SI, R10
-	XORQ         R11, R11
-	CMPQ         SI, $0x04
+	MOVQ         AX, DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	MOVQ         DX, R8
+	XORQ         R9, R9
+	CMPQ         DX, $0x04
 	JNE          columns
-	MOVQ         BX, R10
-	IMUL3Q       $0x02, BX, R9
-	ADDQ         DX, R9
-	MOVQ         BX, R11
-	SHLQ         $0x04, R11
-	NEGQ         R11
-	ADDQ         $0x40, R11
+	MOVQ         CX, R8
+	IMUL3Q       $0x02, CX, DI
+	ADDQ         AX, DI
+	MOVQ         CX, R9
+	SHLQ         $0x04, R9
+	NEGQ         R9
+	ADDQ         $0x40, R9
 
 columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
 	MOVQ  k+56(FP), R13
 	TESTQ R13, R13
 	JZ    end
 
 loop:
-	VMOVUPS      (R8), Z6
+	VMOVUPS      (SI), Z6
 	VPSLLD       $0x10, Z6, Z5
 	VPANDD       Z4, Z6, Z6
-	VMOVUPS      64(R8), Z8
+	VMOVUPS      64(SI), Z8
 	VPSLLD       $0x10, Z8, Z7
 	VPANDD       Z4, Z8, Z8
-	VBROADCASTSS (DX), Z10
+	VBROADCASTSS (AX), Z10
 	VPSLLD       $0x10, Z10, Z9
 	VPANDD       Z4, Z10, Z10
 	VFMADD231PS  Z9, Z5, Z2
 	VFMADD231PS  Z9, Z7, Z3
 	VFMADD231PS  Z10, Z6, Z2
 	VFMADD231PS  Z10, Z8, Z3
-	VBROADCASTSS (DX)(BX*1), Z10
+	VBROADCASTSS (AX)(CX*1), Z10
 	VPSLLD       $0x10, Z10, Z9
 	VPANDD       Z4, Z10, Z10
 	VFMADD231PS  Z9, Z5, Z0
 	VFMADD231PS  Z9, Z7, Z1
 	VFMADD231PS  Z10, Z6, Z0
 	VFMADD231PS  Z10, Z8, Z1
-	PREFETCHT0   (R9)
-	PREFETCHT0   4(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
+	PREFETCHT0   (DI)
+	PREFETCHT0   4(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
 	DECQ         R13
 	TESTB        $0x0f, R13
 	JNZ          loop
-	ADDQ         R11, R9
+	ADDQ         R9, DI
 	TESTQ        R13, R13
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -7151,9 +7436,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile3SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile3SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile3SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7166,112 +7451,119 @@ TEXT ·tile3SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         bStride+48(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         bStride+48(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         b+40(FP), R8
-	MOVL         $0xffff0000, R9
-	VMOVD        R9, X6
+	MOVQ         b+40(FP), SI
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X6
 	VBROADCASTSS X6, Z6
-	MOVQ         DX, R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	LEAQ         (R9)(SI*8), R9
-	MOVQ         SI, R10
-	XORQ         R11, R11
-	CMPQ         SI, $0x04
+	MOVQ         AX, DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	LEAQ         (DI)(DX*8), DI
+	MOVQ         DX, R8
+	XORQ         R9, R9
+	CMPQ         DX, $0x04
 	JNE          columns
-	MOVQ         BX, R10
-	IMUL3Q       $0x03, BX, R9
-	ADDQ         DX, R9
-	MOVQ         BX, R11
-	SHLQ         $0x04, R11
-	NEGQ         R11
-	ADDQ         $0x40, R11
+	MOVQ         CX, R8
+	IMUL3Q       $0x03, CX, DI
+	ADDQ         AX, DI
+	MOVQ         CX, R9
+	SHLQ         $0x04, R9
+	NEGQ         R9
+	ADDQ         $0x40, R9
 
 columns:
-	MOVQ  R8, R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
-	LEAQ  (R12)(DI*8), R12
+	MOVQ  SI, R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	LEAQ  (R10)(BX*8), R10
+	MOVQ  ahead+96(FP), R11
+	MOVQ  aheadStep+104(FP), R12
 	MOVQ  k+56(FP), R13
 	TESTQ R13, R13
 	JZ    end
 
 loop:
-	VMOVUPS      (R8), Z8
+	VMOVUPS      (SI), Z8
 	VPSLLD       $0x10, Z8, Z7
 	VPANDD       Z6, Z8, Z8
-	VMOVUPS      64(R8), Z10
+	VMOVUPS      64(SI), Z10
 	VPSLLD       $0x10, Z10, Z9
 	VPANDD       Z6, Z10, Z10
-	VBROADCASTSS (DX), Z12
+	VBROADCASTSS (AX), Z12
 	VPSLLD       $0x10, Z12, Z11
 	VPANDD       Z6, Z12, Z12
 	VFMADD231PS  Z11, Z7, Z2
 	VFMADD231PS  Z11, Z9, Z3
 	VFMADD231PS  Z12, Z8, Z2
 	VFMADD231PS  Z12, Z10, Z3
-	VBROADCASTSS (DX)(BX*1), Z12
+	VBROADCASTSS (AX)(CX*1), Z12
 	VPSLLD       $0x10, Z12, Z11
 	VPANDD       Z6, Z12, Z12
 	VFMADD231PS  Z11, Z7, Z4
 	VFMADD231PS  Z11, Z9, Z5
 	VFMADD231PS  Z12, Z8, Z4
 	VFMADD231PS  Z12, Z10, Z5
-	VBROADCASTSS (DX)(BX*2), Z12
+	VBROADCASTSS (AX)(CX*2), Z12
 	VPSLLD       $0x10, Z12, Z11
 	VPANDD       Z6, Z12, Z12
 	VFMADD231PS  Z11, Z7, Z0
 	VFMADD231PS  Z11, Z9, Z1
 	VFMADD231PS  Z12, Z8, Z0
 	VFMADD231PS  Z12, Z10, Z1
-	PREFETCHT0   (R9)
-	PREFETCHT0   8(R9)
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         SI, DX
-	ADDQ         R10, R9
-	ADDQ         DI, R8
-	ADDQ         DI, R12
+	PREFETCHT0   (DI)
+	PREFETCHT0   8(DI)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT1   (R11)
+	ADDQ         R12, R11
+	ADDQ         DX, AX
+	ADDQ         R8, DI
+	ADDQ         BX, SI
+	ADDQ         BX, R10
 	DECQ         R13
 	TESTB        $0x0f, R13
 	JNZ          loop
-	ADDQ         R11, R9
+	ADDQ         R9, DI
 	TESTQ        R13, R13
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -7283,9 +7575,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile4SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile4SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile4SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7300,125 +7592,132 @@ TEXT ·tile4SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	MOVL         $0xffff0000, R10
-	VMOVD        R10, X8
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	MOVL         $0xffff0000, R8
+	VMOVD        R8, X8
 	VBROADCASTSS X8, Z8
-	MOVQ         DX, R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	MOVQ         DI, R11
-	XORQ         R12, R12
-	CMPQ         DI, $0x04
+	MOVQ         AX, R8
+	LEAQ         (R8)(BX*8), R8
+	LEAQ         (R8)(BX*8), R8
+	LEAQ         (R8)(BX*8), R8
+	MOVQ         BX, R9
+	XORQ         R10, R10
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R11
-	IMUL3Q       $0x04, BX, R10
-	ADDQ         DX, R10
-	MOVQ         BX, R12
-	SHLQ         $0x04, R12
-	NEGQ         R12
-	ADDQ         $0x40, R12
+	MOVQ         CX, R9
+	IMUL3Q       $0x04, CX, R8
+	ADDQ         AX, R8
+	MOVQ         CX, R10
+	SHLQ         $0x04, R10
+	NEGQ         R10
+	ADDQ         $0x40, R10
 
 columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
 	MOVQ  k+56(FP), R14
 	TESTQ R14, R14
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z10
+	VMOVUPS      (DI), Z10
 	VPSLLD       $0x10, Z10, Z9
 	VPANDD       Z8, Z10, Z10
-	VMOVUPS      64(R9), Z12
+	VMOVUPS      64(DI), Z12
 	VPSLLD       $0x10, Z12, Z11
 	VPANDD       Z8, Z12, Z12
-	VBROADCASTSS (DX), Z14
+	VBROADCASTSS (AX), Z14
 	VPSLLD       $0x10, Z14, Z13
 	VPANDD       Z8, Z14, Z14
 	VFMADD231PS  Z13, Z9, Z2
 	VFMADD231PS  Z13, Z11, Z3
 	VFMADD231PS  Z14, Z10, Z2
 	VFMADD231PS  Z14, Z12, Z3
-	VBROADCASTSS (DX)(BX*1), Z14
+	VBROADCASTSS (AX)(CX*1), Z14
 	VPSLLD       $0x10, Z14, Z13
 	VPANDD       Z8, Z14, Z14
 	VFMADD231PS  Z13, Z9, Z4
 	VFMADD231PS  Z13, Z11, Z5
 	VFMADD231PS  Z14, Z10, Z4
 	VFMADD231PS  Z14, Z12, Z5
-	VBROADCASTSS (DX)(BX*2), Z14
+	VBROADCASTSS (AX)(CX*2), Z14
 	VPSLLD       $0x10, Z14, Z13
 	VPANDD       Z8, Z14, Z14
 	VFMADD231PS  Z13, Z9, Z6
 	VFMADD231PS  Z13, Z11, Z7
 	VFMADD231PS  Z14, Z10, Z6
 	VFMADD231PS  Z14, Z12, Z7
-	VBROADCASTSS (DX)(SI*1), Z14
+	VBROADCASTSS (AX)(DX*1), Z14
 	VPSLLD       $0x10, Z14, Z13
 	VPANDD       Z8, Z14, Z14
 	VFMADD231PS  Z13, Z9, Z0
 	VFMADD231PS  Z13, Z11, Z1
 	VFMADD231PS  Z14, Z10, Z0
 	VFMADD231PS  Z14, Z12, Z1
-	PREFETCHT0   (R10)
-	PREFETCHT0   12(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
+	PREFETCHT0   (R8)
+	PREFETCHT0   12(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
 	DECQ         R14
 	TESTB        $0x0f, R14
 	JNZ          loop
-	ADDQ         R12, R10
+	ADDQ         R10, R8
 	TESTQ        R14, R14
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -7433,9 +7732,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile5SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile5SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile5SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile5SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7452,138 +7751,145 @@ TEXT ·tile5SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	MOVL         $0xffff0000, R10
-	VMOVD        R10, X10
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	MOVL         $0xffff0000, R8
+	VMOVD        R8, X10
 	VBROADCASTSS X10, Z10
-	MOVQ         DX, R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	LEAQ         (R10)(DI*8), R10
-	MOVQ         DI, R11
-	XORQ         R12, R12
-	CMPQ         DI, $0x04
+	MOVQ         AX, R8
+	LEAQ         (R8)(BX*8), R8
+	LEAQ         (R8)(BX*8), R8
+	LEAQ         (R8)(BX*8), R8
+	MOVQ         BX, R9
+	XORQ         R10, R10
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R11
-	IMUL3Q       $0x05, BX, R10
-	ADDQ         DX, R10
-	MOVQ         BX, R12
-	SHLQ         $0x04, R12
-	NEGQ         R12
-	ADDQ         $0x40, R12
+	MOVQ         CX, R9
+	IMUL3Q       $0x05, CX, R8
+	ADDQ         AX, R8
+	MOVQ         CX, R10
+	SHLQ         $0x04, R10
+	NEGQ         R10
+	ADDQ         $0x40, R10
 
 columns:
-	MOVQ  R9, R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
-	LEAQ  (R13)(R8*8), R13
+	MOVQ  DI, R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	LEAQ  (R11)(SI*8), R11
+	MOVQ  ahead+96(FP), R12
+	MOVQ  aheadStep+104(FP), R13
 	MOVQ  k+56(FP), R14
 	TESTQ R14, R14
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z12
+	VMOVUPS      (DI), Z12
 	VPSLLD       $0x10, Z12, Z11
 	VPANDD       Z10, Z12, Z12
-	VMOVUPS      64(R9), Z14
+	VMOVUPS      64(DI), Z14
 	VPSLLD       $0x10, Z14, Z13
 	VPANDD       Z10, Z14, Z14
-	VBROADCASTSS (DX), Z16
+	VBROADCASTSS (AX), Z16
 	VPSLLD       $0x10, Z16, Z15
 	VPANDD       Z10, Z16, Z16
 	VFMADD231PS  Z15, Z11, Z2
 	VFMADD231PS  Z15, Z13, Z3
 	VFMADD231PS  Z16, Z12, Z2
 	VFMADD231PS  Z16, Z14, Z3
-	VBROADCASTSS (DX)(BX*1), Z16
+	VBROADCASTSS (AX)(CX*1), Z16
 	VPSLLD       $0x10, Z16, Z15
 	VPANDD       Z10, Z16, Z16
 	VFMADD231PS  Z15, Z11, Z4
 	VFMADD231PS  Z15, Z13, Z5
 	VFMADD231PS  Z16, Z12, Z4
 	VFMADD231PS  Z16, Z14, Z5
-	VBROADCASTSS (DX)(BX*2), Z16
+	VBROADCASTSS (AX)(CX*2), Z16
 	VPSLLD       $0x10, Z16, Z15
 	VPANDD       Z10, Z16, Z16
 	VFMADD231PS  Z15, Z11, Z6
 	VFMADD231PS  Z15, Z13, Z7
 	VFMADD231PS  Z16, Z12, Z6
 	VFMADD231PS  Z16, Z14, Z7
-	VBROADCASTSS (DX)(SI*1), Z16
+	VBROADCASTSS (AX)(DX*1), Z16
 	VPSLLD       $0x10, Z16, Z15
 	VPANDD       Z10, Z16, Z16
 	VFMADD231PS  Z15, Z11, Z8
 	VFMADD231PS  Z15, Z13, Z9
 	VFMADD231PS  Z16, Z12, Z8
 	VFMADD231PS  Z16, Z14, Z9
-	VBROADCASTSS (DX)(BX*4), Z16
+	VBROADCASTSS (AX)(CX*4), Z16
 	VPSLLD       $0x10, Z16, Z15
 	VPANDD       Z10, Z16, Z16
 	VFMADD231PS  Z15, Z11, Z0
 	VFMADD231PS  Z15, Z13, Z1
 	VFMADD231PS  Z16, Z12, Z0
 	VFMADD231PS  Z16, Z14, Z1
-	PREFETCHT0   (R10)
-	PREFETCHT0   16(R10)
-	PREFETCHT0   (R13)
-	PREFETCHT0   64(R13)
-	ADDQ         DI, DX
-	ADDQ         R11, R10
-	ADDQ         R8, R9
-	ADDQ         R8, R13
+	PREFETCHT0   (R8)
+	PREFETCHT0   16(R8)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT1   (R12)
+	ADDQ         R13, R12
+	ADDQ         BX, AX
+	ADDQ         R9, R8
+	ADDQ         SI, DI
+	ADDQ         SI, R11
 	DECQ         R14
 	TESTB        $0x0f, R14
 	JNZ          loop
-	ADDQ         R12, R10
+	ADDQ         R10, R8
 	TESTQ        R14, R14
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -7601,9 +7907,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile6SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile6SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile6SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile6SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7622,154 +7928,161 @@ TEXT ·tile6SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	LEAQ         (DX)(BX*4), R10
-	ADDQ         BX, R10
-	MOVL         $0xffff0000, R11
-	VMOVD        R11, X12
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	LEAQ         (AX)(CX*4), R8
+	ADDQ         CX, R8
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X12
 	VBROADCASTSS X12, Z12
-	MOVQ         DX, R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	MOVQ         DI, R12
-	XORQ         R13, R13
-	CMPQ         DI, $0x04
+	MOVQ         AX, R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	MOVQ         BX, R10
+	XORQ         R11, R11
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R12
-	IMUL3Q       $0x06, BX, R11
-	ADDQ         DX, R11
-	MOVQ         BX, R13
-	SHLQ         $0x04, R13
-	NEGQ         R13
-	ADDQ         $0x40, R13
+	MOVQ         CX, R10
+	IMUL3Q       $0x06, CX, R9
+	ADDQ         AX, R9
+	MOVQ         CX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z14
+	VMOVUPS      (DI), Z14
 	VPSLLD       $0x10, Z14, Z13
 	VPANDD       Z12, Z14, Z14
-	VMOVUPS      64(R9), Z16
+	VMOVUPS      64(DI), Z16
 	VPSLLD       $0x10, Z16, Z15
 	VPANDD       Z12, Z16, Z16
-	VBROADCASTSS (DX), Z18
+	VBROADCASTSS (AX), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z12, Z18, Z18
 	VFMADD231PS  Z17, Z13, Z2
 	VFMADD231PS  Z17, Z15, Z3
 	VFMADD231PS  Z18, Z14, Z2
 	VFMADD231PS  Z18, Z16, Z3
-	VBROADCASTSS (DX)(BX*1), Z18
+	VBROADCASTSS (AX)(CX*1), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z12, Z18, Z18
 	VFMADD231PS  Z17, Z13, Z4
 	VFMADD231PS  Z17, Z15, Z5
 	VFMADD231PS  Z18, Z14, Z4
 	VFMADD231PS  Z18, Z16, Z5
-	VBROADCASTSS (DX)(BX*2), Z18
+	VBROADCASTSS (AX)(CX*2), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z12, Z18, Z18
 	VFMADD231PS  Z17, Z13, Z6
 	VFMADD231PS  Z17, Z15, Z7
 	VFMADD231PS  Z18, Z14, Z6
 	VFMADD231PS  Z18, Z16, Z7
-	VBROADCASTSS (DX)(SI*1), Z18
+	VBROADCASTSS (AX)(DX*1), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z12, Z18, Z18
 	VFMADD231PS  Z17, Z13, Z8
 	VFMADD231PS  Z17, Z15, Z9
 	VFMADD231PS  Z18, Z14, Z8
 	VFMADD231PS  Z18, Z16, Z9
-	VBROADCASTSS (DX)(BX*4), Z18
+	VBROADCASTSS (AX)(CX*4), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z12, Z18, Z18
 	VFMADD231PS  Z17, Z13, Z10
 	VFMADD231PS  Z17, Z15, Z11
 	VFMADD231PS  Z18, Z14, Z10
 	VFMADD231PS  Z18, Z16, Z11
-	VBROADCASTSS (R10), Z18
+	VBROADCASTSS (R8), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z12, Z18, Z18
 	VFMADD231PS  Z17, Z13, Z0
 	VFMADD231PS  Z17, Z15, Z1
 	VFMADD231PS  Z18, Z14, Z0
 	VFMADD231PS  Z18, Z16, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   20(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   20(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -7790,9 +8103,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile7SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile7SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile7SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile7SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -7813,167 +8126,174 @@ TEXT ·tile7SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	LEAQ         (DX)(BX*4), R10
-	ADDQ         BX, R10
-	MOVL         $0xffff0000, R11
-	VMOVD        R11, X14
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	LEAQ         (AX)(CX*4), R8
+	ADDQ         CX, R8
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X14
 	VBROADCASTSS X14, Z14
-	MOVQ         DX, R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	MOVQ         DI, R12
-	XORQ         R13, R13
-	CMPQ         DI, $0x04
+	MOVQ         AX, R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	MOVQ         BX, R10
+	XORQ         R11, R11
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R12
-	IMUL3Q       $0x07, BX, R11
-	ADDQ         DX, R11
-	MOVQ         BX, R13
-	SHLQ         $0x04, R13
-	NEGQ         R13
-	ADDQ         $0x40, R13
+	MOVQ         CX, R10
+	IMUL3Q       $0x07, CX, R9
+	ADDQ         AX, R9
+	MOVQ         CX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z16
+	VMOVUPS      (DI), Z16
 	VPSLLD       $0x10, Z16, Z15
 	VPANDD       Z14, Z16, Z16
-	VMOVUPS      64(R9), Z18
+	VMOVUPS      64(DI), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z14, Z18, Z18
-	VBROADCASTSS (DX), Z20
+	VBROADCASTSS (AX), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z14, Z20, Z20
 	VFMADD231PS  Z19, Z15, Z2
 	VFMADD231PS  Z19, Z17, Z3
 	VFMADD231PS  Z20, Z16, Z2
 	VFMADD231PS  Z20, Z18, Z3
-	VBROADCASTSS (DX)(BX*1), Z20
+	VBROADCASTSS (AX)(CX*1), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z14, Z20, Z20
 	VFMADD231PS  Z19, Z15, Z4
 	VFMADD231PS  Z19, Z17, Z5
 	VFMADD231PS  Z20, Z16, Z4
 	VFMADD231PS  Z20, Z18, Z5
-	VBROADCASTSS (DX)(BX*2), Z20
+	VBROADCASTSS (AX)(CX*2), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z14, Z20, Z20
 	VFMADD231PS  Z19, Z15, Z6
 	VFMADD231PS  Z19, Z17, Z7
 	VFMADD231PS  Z20, Z16, Z6
 	VFMADD231PS  Z20, Z18, Z7
-	VBROADCASTSS (DX)(SI*1), Z20
+	VBROADCASTSS (AX)(DX*1), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z14, Z20, Z20
 	VFMADD231PS  Z19, Z15, Z8
 	VFMADD231PS  Z19, Z17, Z9
 	VFMADD231PS  Z20, Z16, Z8
 	VFMADD231PS  Z20, Z18, Z9
-	VBROADCASTSS (DX)(BX*4), Z20
+	VBROADCASTSS (AX)(CX*4), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z14, Z20, Z20
 	VFMADD231PS  Z19, Z15, Z10
 	VFMADD231PS  Z19, Z17, Z11
 	VFMADD231PS  Z20, Z16, Z10
 	VFMADD231PS  Z20, Z18, Z11
-	VBROADCASTSS (R10), Z20
+	VBROADCASTSS (R8), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z14, Z20, Z20
 	VFMADD231PS  Z19, Z15, Z12
 	VFMADD231PS  Z19, Z17, Z13
 	VFMADD231PS  Z20, Z16, Z12
 	VFMADD231PS  Z20, Z18, Z13
-	VBROADCASTSS (R10)(BX*1), Z20
+	VBROADCASTSS (R8)(CX*1), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z14, Z20, Z20
 	VFMADD231PS  Z19, Z15, Z0
 	VFMADD231PS  Z19, Z17, Z1
 	VFMADD231PS  Z20, Z16, Z0
 	VFMADD231PS  Z20, Z18, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   24(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   24(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -7997,9 +8317,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile8SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile8SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile8SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile8SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -8022,180 +8342,187 @@ TEXT ·tile8SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	LEAQ         (DX)(BX*4), R10
-	ADDQ         BX, R10
-	MOVL         $0xffff0000, R11
-	VMOVD        R11, X16
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	LEAQ         (AX)(CX*4), R8
+	ADDQ         CX, R8
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X16
 	VBROADCASTSS X16, Z16
-	MOVQ         DX, R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	MOVQ         DI, R12
-	XORQ         R13, R13
-	CMPQ         DI, $0x04
+	MOVQ         AX, R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	MOVQ         BX, R10
+	XORQ         R11, R11
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R12
-	IMUL3Q       $0x08, BX, R11
-	ADDQ         DX, R11
-	MOVQ         BX, R13
-	SHLQ         $0x04, R13
-	NEGQ         R13
-	ADDQ         $0x40, R13
+	MOVQ         CX, R10
+	IMUL3Q       $0x08, CX, R9
+	ADDQ         AX, R9
+	MOVQ         CX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z18
+	VMOVUPS      (DI), Z18
 	VPSLLD       $0x10, Z18, Z17
 	VPANDD       Z16, Z18, Z18
-	VMOVUPS      64(R9), Z20
+	VMOVUPS      64(DI), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z16, Z20, Z20
-	VBROADCASTSS (DX), Z22
+	VBROADCASTSS (AX), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z2
 	VFMADD231PS  Z21, Z19, Z3
 	VFMADD231PS  Z22, Z18, Z2
 	VFMADD231PS  Z22, Z20, Z3
-	VBROADCASTSS (DX)(BX*1), Z22
+	VBROADCASTSS (AX)(CX*1), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z4
 	VFMADD231PS  Z21, Z19, Z5
 	VFMADD231PS  Z22, Z18, Z4
 	VFMADD231PS  Z22, Z20, Z5
-	VBROADCASTSS (DX)(BX*2), Z22
+	VBROADCASTSS (AX)(CX*2), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z6
 	VFMADD231PS  Z21, Z19, Z7
 	VFMADD231PS  Z22, Z18, Z6
 	VFMADD231PS  Z22, Z20, Z7
-	VBROADCASTSS (DX)(SI*1), Z22
+	VBROADCASTSS (AX)(DX*1), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z8
 	VFMADD231PS  Z21, Z19, Z9
 	VFMADD231PS  Z22, Z18, Z8
 	VFMADD231PS  Z22, Z20, Z9
-	VBROADCASTSS (DX)(BX*4), Z22
+	VBROADCASTSS (AX)(CX*4), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z10
 	VFMADD231PS  Z21, Z19, Z11
 	VFMADD231PS  Z22, Z18, Z10
 	VFMADD231PS  Z22, Z20, Z11
-	VBROADCASTSS (R10), Z22
+	VBROADCASTSS (R8), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z12
 	VFMADD231PS  Z21, Z19, Z13
 	VFMADD231PS  Z22, Z18, Z12
 	VFMADD231PS  Z22, Z20, Z13
-	VBROADCASTSS (R10)(BX*1), Z22
+	VBROADCASTSS (R8)(CX*1), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z14
 	VFMADD231PS  Z21, Z19, Z15
 	VFMADD231PS  Z22, Z18, Z14
 	VFMADD231PS  Z22, Z20, Z15
-	VBROADCASTSS (R10)(BX*2), Z22
+	VBROADCASTSS (R8)(CX*2), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z16, Z22, Z22
 	VFMADD231PS  Z21, Z17, Z0
 	VFMADD231PS  Z21, Z19, Z1
 	VFMADD231PS  Z22, Z18, Z0
 	VFMADD231PS  Z22, Z20, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   28(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   28(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -8222,9 +8549,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile9SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile9SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile9SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile9SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -8249,193 +8576,200 @@ TEXT ·tile9SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	LEAQ         (DX)(BX*4), R10
-	ADDQ         BX, R10
-	MOVL         $0xffff0000, R11
-	VMOVD        R11, X18
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	LEAQ         (AX)(CX*4), R8
+	ADDQ         CX, R8
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X18
 	VBROADCASTSS X18, Z18
-	MOVQ         DX, R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	MOVQ         DI, R12
-	XORQ         R13, R13
-	CMPQ         DI, $0x04
+	MOVQ         AX, R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	MOVQ         BX, R10
+	XORQ         R11, R11
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R12
-	IMUL3Q       $0x09, BX, R11
-	ADDQ         DX, R11
-	MOVQ         BX, R13
-	SHLQ         $0x04, R13
-	NEGQ         R13
-	ADDQ         $0x40, R13
+	MOVQ         CX, R10
+	IMUL3Q       $0x09, CX, R9
+	ADDQ         AX, R9
+	MOVQ         CX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z20
+	VMOVUPS      (DI), Z20
 	VPSLLD       $0x10, Z20, Z19
 	VPANDD       Z18, Z20, Z20
-	VMOVUPS      64(R9), Z22
+	VMOVUPS      64(DI), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z18, Z22, Z22
-	VBROADCASTSS (DX), Z24
+	VBROADCASTSS (AX), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z2
 	VFMADD231PS  Z23, Z21, Z3
 	VFMADD231PS  Z24, Z20, Z2
 	VFMADD231PS  Z24, Z22, Z3
-	VBROADCASTSS (DX)(BX*1), Z24
+	VBROADCASTSS (AX)(CX*1), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z4
 	VFMADD231PS  Z23, Z21, Z5
 	VFMADD231PS  Z24, Z20, Z4
 	VFMADD231PS  Z24, Z22, Z5
-	VBROADCASTSS (DX)(BX*2), Z24
+	VBROADCASTSS (AX)(CX*2), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z6
 	VFMADD231PS  Z23, Z21, Z7
 	VFMADD231PS  Z24, Z20, Z6
 	VFMADD231PS  Z24, Z22, Z7
-	VBROADCASTSS (DX)(SI*1), Z24
+	VBROADCASTSS (AX)(DX*1), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z8
 	VFMADD231PS  Z23, Z21, Z9
 	VFMADD231PS  Z24, Z20, Z8
 	VFMADD231PS  Z24, Z22, Z9
-	VBROADCASTSS (DX)(BX*4), Z24
+	VBROADCASTSS (AX)(CX*4), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z10
 	VFMADD231PS  Z23, Z21, Z11
 	VFMADD231PS  Z24, Z20, Z10
 	VFMADD231PS  Z24, Z22, Z11
-	VBROADCASTSS (R10), Z24
+	VBROADCASTSS (R8), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z12
 	VFMADD231PS  Z23, Z21, Z13
 	VFMADD231PS  Z24, Z20, Z12
 	VFMADD231PS  Z24, Z22, Z13
-	VBROADCASTSS (R10)(BX*1), Z24
+	VBROADCASTSS (R8)(CX*1), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z14
 	VFMADD231PS  Z23, Z21, Z15
 	VFMADD231PS  Z24, Z20, Z14
 	VFMADD231PS  Z24, Z22, Z15
-	VBROADCASTSS (R10)(BX*2), Z24
+	VBROADCASTSS (R8)(CX*2), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z16
 	VFMADD231PS  Z23, Z21, Z17
 	VFMADD231PS  Z24, Z20, Z16
 	VFMADD231PS  Z24, Z22, Z17
-	VBROADCASTSS (R10)(SI*1), Z24
+	VBROADCASTSS (R8)(DX*1), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z18, Z24, Z24
 	VFMADD231PS  Z23, Z19, Z0
 	VFMADD231PS  Z23, Z21, Z1
 	VFMADD231PS  Z24, Z20, Z0
 	VFMADD231PS  Z24, Z22, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   32(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   32(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -8465,9 +8799,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile10SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile10SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile10SplitAVX512(SB), NOSPLIT, $0-96
+TEXT ·tile10SplitAVX512(SB), NOSPLIT, $0-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -8494,206 +8828,213 @@ TEXT ·tile10SplitAVX512(SB), NOSPLIT, $0-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	LEAQ         (DX)(BX*4), R10
-	ADDQ         BX, R10
-	MOVL         $0xffff0000, R11
-	VMOVD        R11, X20
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	LEAQ         (AX)(CX*4), R8
+	ADDQ         CX, R8
+	MOVL         $0xffff0000, R9
+	VMOVD        R9, X20
 	VBROADCASTSS X20, Z20
-	MOVQ         DX, R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	LEAQ         (R11)(DI*8), R11
-	MOVQ         DI, R12
-	XORQ         R13, R13
-	CMPQ         DI, $0x04
+	MOVQ         AX, R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	LEAQ         (R9)(BX*8), R9
+	MOVQ         BX, R10
+	XORQ         R11, R11
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R12
-	IMUL3Q       $0x0a, BX, R11
-	ADDQ         DX, R11
-	MOVQ         BX, R13
-	SHLQ         $0x04, R13
-	NEGQ         R13
-	ADDQ         $0x40, R13
+	MOVQ         CX, R10
+	IMUL3Q       $0x0a, CX, R9
+	ADDQ         AX, R9
+	MOVQ         CX, R11
+	SHLQ         $0x04, R11
+	NEGQ         R11
+	ADDQ         $0x40, R11
 
 columns:
-	MOVQ  R9, R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
-	LEAQ  (R14)(R8*8), R14
+	MOVQ  DI, R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	LEAQ  (R12)(SI*8), R12
+	MOVQ  ahead+96(FP), R13
+	MOVQ  aheadStep+104(FP), R14
 	MOVQ  k+56(FP), R15
 	TESTQ R15, R15
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z22
+	VMOVUPS      (DI), Z22
 	VPSLLD       $0x10, Z22, Z21
 	VPANDD       Z20, Z22, Z22
-	VMOVUPS      64(R9), Z24
+	VMOVUPS      64(DI), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z20, Z24, Z24
-	VBROADCASTSS (DX), Z26
+	VBROADCASTSS (AX), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z2
 	VFMADD231PS  Z25, Z23, Z3
 	VFMADD231PS  Z26, Z22, Z2
 	VFMADD231PS  Z26, Z24, Z3
-	VBROADCASTSS (DX)(BX*1), Z26
+	VBROADCASTSS (AX)(CX*1), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z4
 	VFMADD231PS  Z25, Z23, Z5
 	VFMADD231PS  Z26, Z22, Z4
 	VFMADD231PS  Z26, Z24, Z5
-	VBROADCASTSS (DX)(BX*2), Z26
+	VBROADCASTSS (AX)(CX*2), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z6
 	VFMADD231PS  Z25, Z23, Z7
 	VFMADD231PS  Z26, Z22, Z6
 	VFMADD231PS  Z26, Z24, Z7
-	VBROADCASTSS (DX)(SI*1), Z26
+	VBROADCASTSS (AX)(DX*1), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z8
 	VFMADD231PS  Z25, Z23, Z9
 	VFMADD231PS  Z26, Z22, Z8
 	VFMADD231PS  Z26, Z24, Z9
-	VBROADCASTSS (DX)(BX*4), Z26
+	VBROADCASTSS (AX)(CX*4), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z10
 	VFMADD231PS  Z25, Z23, Z11
 	VFMADD231PS  Z26, Z22, Z10
 	VFMADD231PS  Z26, Z24, Z11
-	VBROADCASTSS (R10), Z26
+	VBROADCASTSS (R8), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z12
 	VFMADD231PS  Z25, Z23, Z13
 	VFMADD231PS  Z26, Z22, Z12
 	VFMADD231PS  Z26, Z24, Z13
-	VBROADCASTSS (R10)(BX*1), Z26
+	VBROADCASTSS (R8)(CX*1), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z14
 	VFMADD231PS  Z25, Z23, Z15
 	VFMADD231PS  Z26, Z22, Z14
 	VFMADD231PS  Z26, Z24, Z15
-	VBROADCASTSS (R10)(BX*2), Z26
+	VBROADCASTSS (R8)(CX*2), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z16
 	VFMADD231PS  Z25, Z23, Z17
 	VFMADD231PS  Z26, Z22, Z16
 	VFMADD231PS  Z26, Z24, Z17
-	VBROADCASTSS (R10)(SI*1), Z26
+	VBROADCASTSS (R8)(DX*1), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z18
 	VFMADD231PS  Z25, Z23, Z19
 	VFMADD231PS  Z26, Z22, Z18
 	VFMADD231PS  Z26, Z24, Z19
-	VBROADCASTSS (R10)(BX*4), Z26
+	VBROADCASTSS (R8)(CX*4), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z20, Z26, Z26
 	VFMADD231PS  Z25, Z21, Z0
 	VFMADD231PS  Z25, Z23, Z1
 	VFMADD231PS  Z26, Z22, Z0
 	VFMADD231PS  Z26, Z24, Z1
-	PREFETCHT0   (R11)
-	PREFETCHT0   36(R11)
-	PREFETCHT0   (R14)
-	PREFETCHT0   64(R14)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         R12, R11
-	ADDQ         R8, R9
-	ADDQ         R8, R14
+	PREFETCHT0   (R9)
+	PREFETCHT0   36(R9)
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	PREFETCHT1   (R13)
+	ADDQ         R14, R13
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         R10, R9
+	ADDQ         SI, DI
+	ADDQ         SI, R12
 	DECQ         R15
 	TESTB        $0x0f, R15
 	JNZ          loop
-	ADDQ         R13, R11
+	ADDQ         R11, R9
 	TESTQ        R15, R15
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -8726,9 +9067,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile11SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile11SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile11SplitAVX512(SB), NOSPLIT, $8-96
+TEXT ·tile11SplitAVX512(SB), NOSPLIT, $8-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -8757,222 +9098,229 @@ TEXT ·tile11SplitAVX512(SB), NOSPLIT, $8-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	LEAQ         (DX)(BX*4), R10
-	ADDQ         BX, R10
-	LEAQ         (R10)(BX*4), R11
-	ADDQ         BX, R11
-	MOVL         $0xffff0000, R12
-	VMOVD        R12, X22
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	LEAQ         (AX)(CX*4), R8
+	ADDQ         CX, R8
+	LEAQ         (R8)(CX*4), R9
+	ADDQ         CX, R9
+	MOVL         $0xffff0000, R10
+	VMOVD        R10, X22
 	VBROADCASTSS X22, Z22
-	MOVQ         DX, R12
-	LEAQ         (R12)(DI*8), R12
-	LEAQ         (R12)(DI*8), R12
-	LEAQ         (R12)(DI*8), R12
-	MOVQ         DI, R13
-	XORQ         R14, R14
-	CMPQ         DI, $0x04
+	MOVQ         AX, R10
+	LEAQ         (R10)(BX*8), R10
+	LEAQ         (R10)(BX*8), R10
+	LEAQ         (R10)(BX*8), R10
+	MOVQ         BX, R11
+	XORQ         R12, R12
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R13
-	IMUL3Q       $0x0b, BX, R12
-	ADDQ         DX, R12
-	MOVQ         BX, R14
-	SHLQ         $0x04, R14
-	NEGQ         R14
-	ADDQ         $0x40, R14
+	MOVQ         CX, R11
+	IMUL3Q       $0x0b, CX, R10
+	ADDQ         AX, R10
+	MOVQ         CX, R12
+	SHLQ         $0x04, R12
+	NEGQ         R12
+	ADDQ         $0x40, R12
 
 columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
 	MOVQ  k+56(FP), BP
 	TESTQ BP, BP
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z24
+	VMOVUPS      (DI), Z24
 	VPSLLD       $0x10, Z24, Z23
 	VPANDD       Z22, Z24, Z24
-	VMOVUPS      64(R9), Z26
+	VMOVUPS      64(DI), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z22, Z26, Z26
-	VBROADCASTSS (DX), Z28
+	VBROADCASTSS (AX), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z2
 	VFMADD231PS  Z27, Z25, Z3
 	VFMADD231PS  Z28, Z24, Z2
 	VFMADD231PS  Z28, Z26, Z3
-	VBROADCASTSS (DX)(BX*1), Z28
+	VBROADCASTSS (AX)(CX*1), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z4
 	VFMADD231PS  Z27, Z25, Z5
 	VFMADD231PS  Z28, Z24, Z4
 	VFMADD231PS  Z28, Z26, Z5
-	VBROADCASTSS (DX)(BX*2), Z28
+	VBROADCASTSS (AX)(CX*2), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z6
 	VFMADD231PS  Z27, Z25, Z7
 	VFMADD231PS  Z28, Z24, Z6
 	VFMADD231PS  Z28, Z26, Z7
-	VBROADCASTSS (DX)(SI*1), Z28
+	VBROADCASTSS (AX)(DX*1), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z8
 	VFMADD231PS  Z27, Z25, Z9
 	VFMADD231PS  Z28, Z24, Z8
 	VFMADD231PS  Z28, Z26, Z9
-	VBROADCASTSS (DX)(BX*4), Z28
+	VBROADCASTSS (AX)(CX*4), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z10
 	VFMADD231PS  Z27, Z25, Z11
 	VFMADD231PS  Z28, Z24, Z10
 	VFMADD231PS  Z28, Z26, Z11
-	VBROADCASTSS (R10), Z28
+	VBROADCASTSS (R8), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z12
 	VFMADD231PS  Z27, Z25, Z13
 	VFMADD231PS  Z28, Z24, Z12
 	VFMADD231PS  Z28, Z26, Z13
-	VBROADCASTSS (R10)(BX*1), Z28
+	VBROADCASTSS (R8)(CX*1), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z14
 	VFMADD231PS  Z27, Z25, Z15
 	VFMADD231PS  Z28, Z24, Z14
 	VFMADD231PS  Z28, Z26, Z15
-	VBROADCASTSS (R10)(BX*2), Z28
+	VBROADCASTSS (R8)(CX*2), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z16
 	VFMADD231PS  Z27, Z25, Z17
 	VFMADD231PS  Z28, Z24, Z16
 	VFMADD231PS  Z28, Z26, Z17
-	VBROADCASTSS (R10)(SI*1), Z28
+	VBROADCASTSS (R8)(DX*1), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z18
 	VFMADD231PS  Z27, Z25, Z19
 	VFMADD231PS  Z28, Z24, Z18
 	VFMADD231PS  Z28, Z26, Z19
-	VBROADCASTSS (R10)(BX*4), Z28
+	VBROADCASTSS (R8)(CX*4), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z20
 	VFMADD231PS  Z27, Z25, Z21
 	VFMADD231PS  Z28, Z24, Z20
 	VFMADD231PS  Z28, Z26, Z21
-	VBROADCASTSS (R11), Z28
+	VBROADCASTSS (R9), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z22, Z28, Z28
 	VFMADD231PS  Z27, Z23, Z0
 	VFMADD231PS  Z27, Z25, Z1
 	VFMADD231PS  Z28, Z24, Z0
 	VFMADD231PS  Z28, Z26, Z1
-	PREFETCHT0   (R12)
-	PREFETCHT0   40(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
+	PREFETCHT0   (R10)
+	PREFETCHT0   40(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
 	DECQ         BP
 	TESTB        $0x0f, BP
 	JNZ          loop
-	ADDQ         R14, R12
+	ADDQ         R12, R10
 	TESTQ        BP, BP
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX
@@ -9008,9 +9356,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile12SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)
+// func tile12SplitAVX512(c *float32, cStride int, a *float32, aRow int, aCol int, b *float32, bStride int, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·tile12SplitAVX512(SB), NOSPLIT, $8-96
+TEXT ·tile12SplitAVX512(SB), NOSPLIT, $8-112
 	MOVQ         start+64(FP), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -9041,235 +9389,242 @@ TEXT ·tile12SplitAVX512(SB), NOSPLIT, $8-96
 	MOVQ         c+0(FP), AX
 	MOVQ         cStride+8(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         AX, DX
-	MOVQ         CX, BX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	PREFETCHT0   (DX)
-	PREFETCHT0   124(DX)
-	ADDQ         BX, DX
-	MOVQ         a+16(FP), DX
-	MOVQ         aRow+24(FP), BX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	PREFETCHT0   (AX)
+	PREFETCHT0   124(AX)
+	ADDQ         CX, AX
+	MOVQ         a+16(FP), AX
+	MOVQ         aRow+24(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         aCol+32(FP), BX
 	SHLQ         $0x02, BX
-	LEAQ         (BX)(BX*2), SI
-	MOVQ         aCol+32(FP), DI
-	SHLQ         $0x02, DI
-	MOVQ         bStride+48(FP), R8
-	SHLQ         $0x02, R8
-	MOVQ         b+40(FP), R9
-	LEAQ         (DX)(BX*4), R10
-	ADDQ         BX, R10
-	LEAQ         (R10)(BX*4), R11
-	ADDQ         BX, R11
-	MOVL         $0xffff0000, R12
-	VMOVD        R12, X24
+	MOVQ         bStride+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         b+40(FP), DI
+	LEAQ         (AX)(CX*4), R8
+	ADDQ         CX, R8
+	LEAQ         (R8)(CX*4), R9
+	ADDQ         CX, R9
+	MOVL         $0xffff0000, R10
+	VMOVD        R10, X24
 	VBROADCASTSS X24, Z24
-	MOVQ         DX, R12
-	LEAQ         (R12)(DI*8), R12
-	LEAQ         (R12)(DI*8), R12
-	LEAQ         (R12)(DI*8), R12
-	MOVQ         DI, R13
-	XORQ         R14, R14
-	CMPQ         DI, $0x04
+	MOVQ         AX, R10
+	LEAQ         (R10)(BX*8), R10
+	LEAQ         (R10)(BX*8), R10
+	LEAQ         (R10)(BX*8), R10
+	MOVQ         BX, R11
+	XORQ         R12, R12
+	CMPQ         BX, $0x04
 	JNE          columns
-	MOVQ         BX, R13
-	IMUL3Q       $0x0c, BX, R12
-	ADDQ         DX, R12
-	MOVQ         BX, R14
-	SHLQ         $0x04, R14
-	NEGQ         R14
-	ADDQ         $0x40, R14
+	MOVQ         CX, R11
+	IMUL3Q       $0x0c, CX, R10
+	ADDQ         AX, R10
+	MOVQ         CX, R12
+	SHLQ         $0x04, R12
+	NEGQ         R12
+	ADDQ         $0x40, R12
 
 columns:
-	MOVQ  R9, R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
-	LEAQ  (R15)(R8*8), R15
+	MOVQ  DI, R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	LEAQ  (R13)(SI*8), R13
+	MOVQ  ahead+96(FP), R14
+	MOVQ  aheadStep+104(FP), R15
 	MOVQ  k+56(FP), BP
 	TESTQ BP, BP
 	JZ    end
 
 loop:
-	VMOVUPS      (R9), Z26
+	VMOVUPS      (DI), Z26
 	VPSLLD       $0x10, Z26, Z25
 	VPANDD       Z24, Z26, Z26
-	VMOVUPS      64(R9), Z28
+	VMOVUPS      64(DI), Z28
 	VPSLLD       $0x10, Z28, Z27
 	VPANDD       Z24, Z28, Z28
-	VBROADCASTSS (DX), Z30
+	VBROADCASTSS (AX), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z2
 	VFMADD231PS  Z29, Z27, Z3
 	VFMADD231PS  Z30, Z26, Z2
 	VFMADD231PS  Z30, Z28, Z3
-	VBROADCASTSS (DX)(BX*1), Z30
+	VBROADCASTSS (AX)(CX*1), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z4
 	VFMADD231PS  Z29, Z27, Z5
 	VFMADD231PS  Z30, Z26, Z4
 	VFMADD231PS  Z30, Z28, Z5
-	VBROADCASTSS (DX)(BX*2), Z30
+	VBROADCASTSS (AX)(CX*2), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z6
 	VFMADD231PS  Z29, Z27, Z7
 	VFMADD231PS  Z30, Z26, Z6
 	VFMADD231PS  Z30, Z28, Z7
-	VBROADCASTSS (DX)(SI*1), Z30
+	VBROADCASTSS (AX)(DX*1), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z8
 	VFMADD231PS  Z29, Z27, Z9
 	VFMADD231PS  Z30, Z26, Z8
 	VFMADD231PS  Z30, Z28, Z9
-	VBROADCASTSS (DX)(BX*4), Z30
+	VBROADCASTSS (AX)(CX*4), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z10
 	VFMADD231PS  Z29, Z27, Z11
 	VFMADD231PS  Z30, Z26, Z10
 	VFMADD231PS  Z30, Z28, Z11
-	VBROADCASTSS (R10), Z30
+	VBROADCASTSS (R8), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z12
 	VFMADD231PS  Z29, Z27, Z13
 	VFMADD231PS  Z30, Z26, Z12
 	VFMADD231PS  Z30, Z28, Z13
-	VBROADCASTSS (R10)(BX*1), Z30
+	VBROADCASTSS (R8)(CX*1), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z14
 	VFMADD231PS  Z29, Z27, Z15
 	VFMADD231PS  Z30, Z26, Z14
 	VFMADD231PS  Z30, Z28, Z15
-	VBROADCASTSS (R10)(BX*2), Z30
+	VBROADCASTSS (R8)(CX*2), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z16
 	VFMADD231PS  Z29, Z27, Z17
 	VFMADD231PS  Z30, Z26, Z16
 	VFMADD231PS  Z30, Z28, Z17
-	VBROADCASTSS (R10)(SI*1), Z30
+	VBROADCASTSS (R8)(DX*1), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z18
 	VFMADD231PS  Z29, Z27, Z19
 	VFMADD231PS  Z30, Z26, Z18
 	VFMADD231PS  Z30, Z28, Z19
-	VBROADCASTSS (R10)(BX*4), Z30
+	VBROADCASTSS (R8)(CX*4), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z20
 	VFMADD231PS  Z29, Z27, Z21
 	VFMADD231PS  Z30, Z26, Z20
 	VFMADD231PS  Z30, Z28, Z21
-	VBROADCASTSS (R11), Z30
+	VBROADCASTSS (R9), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z22
 	VFMADD231PS  Z29, Z27, Z23
 	VFMADD231PS  Z30, Z26, Z22
 	VFMADD231PS  Z30, Z28, Z23
-	VBROADCASTSS (R11)(BX*1), Z30
+	VBROADCASTSS (R9)(CX*1), Z30
 	VPSLLD       $0x10, Z30, Z29
 	VPANDD       Z24, Z30, Z30
 	VFMADD231PS  Z29, Z25, Z0
 	VFMADD231PS  Z29, Z27, Z1
 	VFMADD231PS  Z30, Z26, Z0
 	VFMADD231PS  Z30, Z28, Z1
-	PREFETCHT0   (R12)
-	PREFETCHT0   44(R12)
-	PREFETCHT0   (R15)
-	PREFETCHT0   64(R15)
-	ADDQ         DI, DX
-	ADDQ         DI, R10
-	ADDQ         DI, R11
-	ADDQ         R13, R12
-	ADDQ         R8, R9
-	ADDQ         R8, R15
+	PREFETCHT0   (R10)
+	PREFETCHT0   44(R10)
+	PREFETCHT0   (R13)
+	PREFETCHT0   64(R13)
+	PREFETCHT1   (R14)
+	ADDQ         R15, R14
+	ADDQ         BX, AX
+	ADDQ         BX, R8
+	ADDQ         BX, R9
+	ADDQ         R11, R10
+	ADDQ         SI, DI
+	ADDQ         SI, R13
 	DECQ         BP
 	TESTB        $0x0f, BP
 	JNZ          loop
-	ADDQ         R14, R12
+	ADDQ         R12, R10
 	TESTQ        BP, BP
 	JNZ          loop
 
 end:
-	MOVB   accumulate+72(FP), DL
-	TESTB  DL, DL
+	MOVB   accumulate+72(FP), AL
+	TESTB  AL, AL
 	JZ     store
-	MOVQ   AX, DX
-	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
-	ADDQ   CX, DX
-	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
-	ADDQ   CX, DX
-	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
-	ADDQ   CX, DX
-	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
-	ADDQ   CX, DX
-	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
-	ADDQ   CX, DX
-	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
-	ADDQ   CX, DX
-	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
-	ADDQ   CX, DX
-	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
-	ADDQ   CX, DX
-	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
-	ADDQ   CX, DX
-	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
-	ADDQ   CX, DX
-	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
-	ADDQ   CX, DX
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	MOVQ   cStride+8(FP), AX
+	SHLQ   $0x02, AX
+	MOVQ   c+0(FP), CX
+	VADDPS (CX), Z2, Z2
+	VADDPS 64(CX), Z3, Z3
+	ADDQ   AX, CX
+	VADDPS (CX), Z4, Z4
+	VADDPS 64(CX), Z5, Z5
+	ADDQ   AX, CX
+	VADDPS (CX), Z6, Z6
+	VADDPS 64(CX), Z7, Z7
+	ADDQ   AX, CX
+	VADDPS (CX), Z8, Z8
+	VADDPS 64(CX), Z9, Z9
+	ADDQ   AX, CX
+	VADDPS (CX), Z10, Z10
+	VADDPS 64(CX), Z11, Z11
+	ADDQ   AX, CX
+	VADDPS (CX), Z12, Z12
+	VADDPS 64(CX), Z13, Z13
+	ADDQ   AX, CX
+	VADDPS (CX), Z14, Z14
+	VADDPS 64(CX), Z15, Z15
+	ADDQ   AX, CX
+	VADDPS (CX), Z16, Z16
+	VADDPS 64(CX), Z17, Z17
+	ADDQ   AX, CX
+	VADDPS (CX), Z18, Z18
+	VADDPS 64(CX), Z19, Z19
+	ADDQ   AX, CX
+	VADDPS (CX), Z20, Z20
+	VADDPS 64(CX), Z21, Z21
+	ADDQ   AX, CX
+	VADDPS (CX), Z22, Z22
+	VADDPS 64(CX), Z23, Z23
+	ADDQ   AX, CX
+	VADDPS (CX), Z0, Z0
+	VADDPS 64(CX), Z1, Z1
 
 store:
+	MOVQ    c+0(FP), AX
+	MOVQ    cStride+8(FP), CX
+	SHLQ    $0x02, CX
 	VMOVUPS Z2, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    CX, AX

@@ -23,8 +23,7 @@ type tile struct {
 	upper reg.VecVirtual // split: the mask of the upper halves
 
 	sums   [][2]reg.VecVirtual
-	c, a   reg.GPVirtual
-	cStep  reg.GPVirtual // bytes between rows of C
+	a      reg.GPVirtual
 	aStep  reg.GPVirtual // bytes between rows of A
 	triple reg.GPVirtual // three rows of A
 }
@@ -65,7 +64,7 @@ func (t *tile) emit() {
 	}
 	t.Function(fmt.Sprintf("tile%d%s%s", t.rows, t.term.name, suffix))
 	t.Attributes(attr.NOSPLIT)
-	t.Signature(gotypes.NewSignature(kernelPackage, signatureOf("func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool, half *BFloat16, halfStride int)")))
+	t.Signature(gotypes.NewSignature(kernelPackage, signatureOf("func(c *float32, cStride int, a *float32, aRow, aCol int, b *float32, bStride, k int, start *float32, accumulate bool, half *BFloat16, halfStride int, ahead *byte, aheadStep int)")))
 	t.Doc(fmt.Sprintf("See tileKernel: %d rows.", t.rows))
 	t.Pragma("noescape")
 	t.begin()
@@ -86,10 +85,7 @@ func (t *tile) begin() {
 		t.VMOVAPS(first, t.sums[i][0])
 		t.VMOVAPS(second, t.sums[i][1])
 	}
-	t.c, t.cStep = t.pointer("c"), t.stride("cStride")
-	ahead, step := t.GP64(), t.GP64()
-	t.MOVQ(t.c, ahead)
-	t.MOVQ(t.cStep, step)
+	ahead, step := t.pointer("c"), t.stride("cStride")
 	if t.term.suffix == dot.suffix {
 		t.orHalf(ahead, step)
 	}
@@ -123,13 +119,15 @@ func (t *tile) loop() {
 		t.VBROADCASTSS(t.upper.AsX(), t.upper)
 	}
 	next, laterB := t.nextTile(aCol), t.later(b, bStep)
-	k := t.pointer("k")
+	ahead, aheadStep, k := t.pointer("ahead"), t.pointer("aheadStep"), t.pointer("k")
 	t.TESTQ(k, k)
 	t.JZ(operand.LabelRef("end"))
 	t.Label("loop")
 	t.term.add(t, bases, b)
 	t.prefetch(next.line, 4*t.rows-4)
 	t.prefetch(laterB, t.bytes)
+	t.PREFETCHT1(operand.Mem{Base: ahead})
+	t.advance(aheadStep, ahead)
 	t.advance(aCol, bases...)
 	t.advance(next.step, next.line)
 	t.advance(bStep, b, laterB)
@@ -259,14 +257,13 @@ func (t *tile) finish() {
 	accumulate := t.Load(t.Param("accumulate"), t.GP8()).(reg.GPVirtual)
 	t.TESTB(accumulate, accumulate)
 	t.JZ(operand.LabelRef("store"))
-	ahead := t.GP64()
-	t.MOVQ(t.c, ahead)
-	t.eachRow(ahead, t.cStep, t.bytes, func(part operand.Mem, sum reg.VecVirtual) { t.VADDPS(part, sum, sum) })
+	cStep := t.stride("cStride")
+	t.eachRow(t.pointer("c"), cStep, t.bytes, func(part operand.Mem, sum reg.VecVirtual) { t.VADDPS(part, sum, sum) })
 	t.Label("store")
 	if t.term.suffix == dot.suffix {
 		t.finishHalf()
 	}
-	t.eachRow(t.c, t.cStep, t.bytes, func(part operand.Mem, sum reg.VecVirtual) { t.VMOVUPS(sum, part) })
+	t.eachRow(t.pointer("c"), t.stride("cStride"), t.bytes, func(part operand.Mem, sum reg.VecVirtual) { t.VMOVUPS(sum, part) })
 	t.VZEROUPPER()
 }
 
