@@ -190,6 +190,36 @@ func CutBack(path string, step int64) error {
 	})
 }
 
+// ReplaceLast puts record in the place of the last one of the file path, which must have its step. The file is replaced whole
+// or not at all. No Log may be open on it.
+func ReplaceLast(path string, record Record) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("metrics log: %w", err)
+	}
+	var kept, last []byte
+	err = scan(text, func(line []byte, found Record) {
+		kept = append(kept, last...)
+		if last = line; found.Step == record.Step {
+			last = nil
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("metrics log %s: %w; mend or remove the line", path, err)
+	}
+	if last != nil {
+		return fmt.Errorf("metrics log %s: its last line is not of step %d", path, record.Step)
+	}
+	line, err := json.Marshal(record)
+	if err != nil {
+		return fmt.Errorf("metrics log: %w", err)
+	}
+	return atomicfile.Write(path, true, func(w io.Writer) error {
+		_, err := w.Write(append(append(kept, line...), '\n'))
+		return err
+	})
+}
+
 // scan gives visit each line of text, its newline included, and the record in it. What follows the last newline was
 // torn by a kill: a record and its newline are written together.
 func scan(text []byte, visit func(line []byte, record Record)) error {

@@ -261,3 +261,31 @@ func FuzzLog(f *testing.F) {
 		}
 	})
 }
+
+// TestReplaceLast puts a record in the place of the last one and leaves the others, and refuses another step.
+func TestReplaceLast(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metrics.jsonl")
+	log, err := OpenLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step := range int64(3) {
+		if err := log.Append(Record{Step: step}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := ReplaceLast(path, Record{Step: 2, Probes: []Probe{{Probe: "knn", Layer: "1", Accuracy: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	before := read(t, path)
+	if err := ReplaceLast(path, Record{Step: 1}); err == nil || !strings.Contains(err.Error(), "not of step 1") || read(t, path) != before {
+		t.Errorf("another step gives %v", err)
+	}
+	records, err := ReadLog(path)
+	if err != nil || len(records) != 3 || records[1].Step != 1 || records[1].Probes != nil || len(records[2].Probes) != 1 {
+		t.Errorf("%+v, %v", records, err)
+	}
+}

@@ -39,20 +39,21 @@ func (c PushConfig) validate() error {
 	return c.endpoint().Validate()
 }
 
-// Limits on a Pushgateway, in time and, for the last push, in how long the end of a run may wait for it.
+// pushTimeout bounds a push, and with it how long the end of a run may wait for the last one.
 const pushTimeout = 5 * time.Second
 
-// Pusher sends the series of a registry to a Pushgateway.
+// Pusher sends the series of a registry somewhere, again and again.
 type Pusher struct {
-	gateway *push.Pusher
+	key     string // of the configuration, for messages
+	send    func(context.Context) error
 	every   time.Duration
 	failed  func(error)
 	warning sync.Once
 }
 
-// NewPusher prepares to push the registry; it connects to nothing yet. instance is the label's value where the
-// configuration names none. failed is told of the first failure only, on a goroutine of Run. An error is a mistake in the
-// configuration or its environment.
+// NewPusher prepares to push the registry to a Pushgateway; it connects to nothing yet. instance is the label's value where
+// the configuration names none. failed is told of the first failure only, on a goroutine of Run. An error is a mistake in
+// the configuration or its environment.
 func NewPusher(config PushConfig, registry *prometheus.Registry, instance string, failed func(error)) (*Pusher, error) {
 	client, err := config.endpoint().Client(pushTimeout)
 	if err != nil {
@@ -62,7 +63,9 @@ func NewPusher(config PushConfig, registry *prometheus.Registry, instance string
 		instance = config.Instance
 	}
 	gateway := push.New(config.URL, config.Job).Grouping("instance", instance).Gatherer(registry).Client(client)
-	return &Pusher{gateway: gateway, every: time.Duration(config.EverySeconds) * time.Second, failed: failed}, nil
+	return &Pusher{
+		key: "metrics.push.url", send: gateway.PushContext, every: time.Duration(config.EverySeconds) * time.Second, failed: failed,
+	}, nil
 }
 
 // Run pushes at every interval until ctx ends, and then once more. It returns at most pushTimeout after ctx ends.
@@ -80,13 +83,13 @@ func (p *Pusher) Run(ctx context.Context) {
 	}
 }
 
-// push replaces all that the gateway holds of this run. What fails is tried anew at the next interval.
+// push sends the present values. What fails is tried anew, with the values of then, at the next interval.
 func (p *Pusher) push(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	err := p.gateway.PushContext(bounded)
+	err := p.send(bounded)
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	p.warning.Do(func() { p.failed(fmt.Errorf("metrics.push.url: %w", err)) })
+	p.warning.Do(func() { p.failed(fmt.Errorf("%s: %w", p.key, err)) })
 }

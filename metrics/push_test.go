@@ -40,6 +40,11 @@ func pushing(t *testing.T, config PushConfig, failed func(error)) (stop func()) 
 		t.Fatal(err)
 	}
 	pusher.every = time.Millisecond
+	return running(t, pusher)
+}
+
+// running lets a pusher push until stop is called.
+func running(t *testing.T, pusher *Pusher) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); pusher.Run(ctx) }()

@@ -33,12 +33,15 @@ type Config struct {
 	InspectEverySteps int `mapstructure:"inspect_every_steps" validate:"gte=0" doc:"steps between two closer looks: gradient norms of the tasks and their cosines on the shared trunk, size of the updates, rank and spread of the features; each costs about as much as two steps; 0 = none"`
 	LingerSeconds     int `mapstructure:"linger_seconds" validate:"gte=0" doc:"seconds for which a run that has ended, well or badly, is served on, so that its last values are scraped; a signal ends them"`
 
-	Push PushConfig `mapstructure:"push" doc:"series of runs that end before they are scraped"`
+	Push        PushConfig        `mapstructure:"push" doc:"series of runs that end before they are scraped"`
+	RemoteWrite RemoteWriteConfig `mapstructure:"remote_write" doc:"series of runs that cannot be reached by those who scrape"`
 }
 
 // DefaultConfig serves on DefaultAddress, and looks closer at every 300th step, which costs less than a hundredth.
 func DefaultConfig() Config {
-	return Config{Enabled: true, Pictures: true, InspectEverySteps: 300, Push: DefaultPushConfig()}
+	return Config{
+		Enabled: true, Pictures: true, InspectEverySteps: 300, Push: DefaultPushConfig(), RemoteWrite: DefaultRemoteWriteConfig(),
+	}
 }
 
 // Validate checks the section without opening the address or a file.
@@ -49,7 +52,7 @@ func (c Config) Validate() error {
 	if c.Profiles && c.WebConfig == "" && !c.onLoopback() {
 		return fmt.Errorf("metrics.pprof is true, but metrics.address is %q: profiles are for this machine alone; use %s, or let metrics.web_config ask for a password", c.Address, DefaultAddress)
 	}
-	return c.Push.validate()
+	return errors.Join(c.Push.validate(), c.RemoteWrite.validate())
 }
 
 func (c Config) validateAddress() error {

@@ -272,11 +272,39 @@ func (d Directory) secondsSoFar(start Start) float64 {
 
 // writeRecord replaces run.json.
 func (d Directory) writeRecord(record Record) error {
-	return atomicfile.Write(d.Record(), true, func(w io.Writer) error {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(record)
+	content, err := json.MarshalIndent(record, "", "  ")
+	if err != nil {
+		return err
+	}
+	content = append(content, '\n')
+	err = atomicfile.Write(d.Record(), true, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
 	})
+	if err != nil && record.State == StateFailed && d.overwriteRecord(content) == nil {
+		return nil
+	}
+	return err
+}
+
+// blockSize is what file systems give a small file at least, in bytes.
+const blockSize = 4096
+
+// overwriteRecord writes into the run.json that is there: a full disk has no room for a second file, but the block of the
+// first holds the last word of a run. What needs more than that block is refused, since it could be torn.
+func (d Directory) overwriteRecord(content []byte) error {
+	if len(content) > blockSize {
+		return fmt.Errorf("%s: %d bytes are more than a block of %d", d.Record(), len(content), blockSize)
+	}
+	file, err := os.OpenFile(d.Record(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(content, 0)
+	if err == nil {
+		err = file.Truncate(int64(len(content)))
+	}
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // writeConfig replaces config.resolved.yaml.

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -129,5 +130,35 @@ func TestUsageUnlessCancelled(t *testing.T) {
 	}
 	if Usage(nil) != nil {
 		t.Error("no error became one")
+	}
+}
+
+// TestTheLastWordOnAFullDisk goes into the run.json that is there, shorter or longer than before; what needs another block,
+// or has no file to go into, leaves things as they are.
+func TestTheLastWordOnAFullDisk(t *testing.T) {
+	d := Directory(t.TempDir())
+	if err := d.overwriteRecord([]byte("{}")); err == nil || d.HoldsRun() {
+		t.Errorf("without a run.json: %v", err)
+	}
+	if err := d.writeRecord(Record{State: StateRunning, Version: strings.Repeat("v", 100)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range []string{"", "no space left on device: " + strings.Repeat("x", 1000)} {
+		content, err := json.Marshal(Record{State: StateFailed, Error: reason})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.overwriteRecord(content); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.ReadRecord(); err != nil || got.State != StateFailed || got.Error != reason {
+			t.Errorf("run.json holds %+v, %v", got, err)
+		}
+	}
+	if err := d.overwriteRecord(make([]byte, blockSize+1)); err == nil {
+		t.Error("more than a block was written")
+	}
+	if got, err := d.ReadRecord(); err != nil || got.State != StateFailed {
+		t.Errorf("run.json holds %+v, %v", got, err)
 	}
 }

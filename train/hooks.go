@@ -182,14 +182,52 @@ func (s *session) probeHook() Hook {
 		if err := s.calibrate(ctx); err != nil {
 			return err
 		}
-		rows, best, err := s.probe.measure(ctx)
-		if err != nil {
-			return err
+		err := s.measure(ctx)
+		if err != nil && ctx.Err() != nil {
+			return nil // the step is logged and saved all the same, and measured when the run is resumed
 		}
-		s.score = &best
-		s.showProbes(report.Position, rows)
-		return nil
+		return err
 	})
+}
+
+// measure shows what the backbone is worth at this step.
+func (s *session) measure(ctx context.Context) error {
+	rows, best, err := s.probe.measure(ctx)
+	if err != nil {
+		return err
+	}
+	s.score = &best
+	s.showProbes(s.trainer.position, rows)
+	return nil
+}
+
+// measureLate makes up for the measurement that the signal cut short which stopped the run at this step, and adds it to the
+// line of the step. Call it before the log is open.
+func (s *session) measureLate(ctx context.Context) error {
+	position, path := s.trainer.position, s.job.Directory.Metrics()
+	if position.Step == 0 || !s.probe.due(position) {
+		return nil
+	}
+	records, err := metrics.ReadLog(path)
+	if err != nil || len(records) == 0 {
+		return nil // CutBack has mended what can be mended; without its line there is nothing to add to
+	}
+	last := records[len(records)-1]
+	if last.Step != int64(position.Step) || last.Probes != nil {
+		return nil
+	}
+	if err := s.calibrate(ctx); err != nil {
+		return err
+	}
+	if err := s.measure(ctx); err != nil {
+		return err
+	}
+	last.Probes = s.takeProbes()
+	if err := metrics.ReplaceLast(path, last); err != nil {
+		return err
+	}
+	s.restorePage()
+	return nil
 }
 
 func (s *session) showProbes(position Position, rows []eval.Row) {

@@ -12,21 +12,16 @@ import (
 
 // mirrors show a run to other programs, besides those that scrape it. None of them can fail it or make it wait.
 type mirrors struct {
-	pusher  *metrics.Pusher // nil if not asked for, as are the others
-	tracker *mlflow.Tracker
+	pushers []*metrics.Pusher
+	tracker *mlflow.Tracker // nil if not asked for, as is the board
 	board   *board
 	state   string // of the run, as last recorded
 }
 
 // openMirrors finds mistakes in what is asked for; nothing is sent or written yet.
 func (s *session) openMirrors() (err error) {
-	if push := s.job.Metrics.Push; push.URL != "" {
-		s.mirrors.pusher, err = metrics.NewPusher(push, s.series.Registry(), s.runID, func(err error) {
-			s.log.Warn("metrics cannot be pushed; they are pushed again without another warning", zap.Error(err))
-		})
-		if err != nil {
-			return Usage(err)
-		}
+	if err := s.openPushers(); err != nil {
+		return Usage(err)
 	}
 	if config := s.job.Logging.MLflow; config.URI != "" {
 		s.mirrors.tracker, err = mlflow.New(config, mlflow.Description{
@@ -37,10 +32,31 @@ func (s *session) openMirrors() (err error) {
 	return Usage(err)
 }
 
+// openPushers prepares what sends the series somewhere.
+func (s *session) openPushers() error {
+	failed := func(err error) {
+		s.log.Warn("metrics cannot be pushed; they are pushed again without another warning", zap.Error(err))
+	}
+	add := func(pusher *metrics.Pusher, err error) error {
+		s.mirrors.pushers = append(s.mirrors.pushers, pusher)
+		return err
+	}
+	config := s.job.Metrics
+	if config.Push.URL != "" {
+		if err := add(metrics.NewPusher(config.Push, s.series.Registry(), s.runID, failed)); err != nil {
+			return err
+		}
+	}
+	if config.RemoteWrite.URL != "" {
+		return add(metrics.NewRemoteWriter(config.RemoteWrite, s.series.Registry(), s.runID, failed))
+	}
+	return nil
+}
+
 // startMirrors lets them work until the session is closed.
 func (s *session) startMirrors(ctx context.Context) error {
-	if s.mirrors.pusher != nil {
-		s.background(ctx, s.mirrors.pusher.Run)
+	for _, pusher := range s.mirrors.pushers {
+		s.background(ctx, pusher.Run)
 	}
 	if tracker := s.mirrors.tracker; tracker != nil {
 		tracker.Start(context.WithoutCancel(ctx))

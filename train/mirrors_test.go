@@ -235,7 +235,8 @@ func TestMirrorsDoNotChangeARun(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	defer server.Close()
-	mirrored.Metrics = metrics.Config{Enabled: true, Address: "127.0.0.1:0", Pictures: true, Push: metrics.DefaultPushConfig()}
+	mirrored.Metrics = metrics.DefaultConfig()
+	mirrored.Metrics.Address, mirrored.Metrics.RemoteWrite.URL = "127.0.0.1:0", server.URL
 	mirrored.Metrics.Push.URL, mirrored.Logging.MLflow.URI, mirrored.Logging.TensorBoard = server.URL, server.URL, true
 	out := &console{}
 	mirrored.Console = out
@@ -243,10 +244,10 @@ func TestMirrorsDoNotChangeARun(t *testing.T) {
 	if !slices.Equal(exported(t, plain), exported(t, mirrored)) {
 		t.Error("the weights differ")
 	}
-	if got := requests.Load(); got != 2 {
-		t.Errorf("%d requests, want one of MLflow and the last push", got)
+	if got := requests.Load(); got != 3 {
+		t.Errorf("%d requests, want one of MLflow and the last two pushes", got)
 	}
-	for _, want := range []string{"metrics.push.url", "logging.mlflow.uri"} {
+	for _, want := range []string{"metrics.push.url", "metrics.remote_write.url", "logging.mlflow.uri"} {
 		if strings.Count(out.text.String(), want) != 1 {
 			t.Errorf("%s is not warned of once:\n%s", want, out.text.String())
 		}
@@ -335,6 +336,7 @@ func TestMistakesInMirrors(t *testing.T) {
 		"password": {func(j *Job) {
 			j.Metrics.Push = metrics.PushConfig{URL: "http://host", PasswordVariable: "NOT_SET_ANYWHERE"}
 		}, "NOT_SET_ANYWHERE"},
+		"remote write": {func(j *Job) { j.Metrics.RemoteWrite.URL = "http://a:b@host" }, "metrics.remote_write.password_variable"},
 		"token": {func(j *Job) {
 			j.Logging.MLflow.URI, j.Logging.MLflow.TokenVariable = "http://host", "NOT_SET_ANYWHERE"
 		}, "NOT_SET_ANYWHERE"},

@@ -108,6 +108,9 @@ func (s *session) end(err error) error {
 // train runs the loop to its end and exports the backbone.
 func (s *session) train(ctx context.Context) error {
 	s.announce()
+	if err := s.measureLate(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	log, err := metrics.OpenLog(s.job.Directory.Metrics())
 	if err != nil {
 		return err

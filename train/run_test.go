@@ -344,6 +344,26 @@ func TestResumeOfAnotherModel(t *testing.T) {
 	}
 }
 
+// TestAMeasurementThatWasCutShort by a signal, at the very last step, is made up for when the run is resumed, in the line of
+// the step.
+func TestAMeasurementThatWasCutShort(t *testing.T) {
+	folder := pictures(t, 12)
+	job := newJob(t, folder)
+	job.Eval.Train, job.Eval.Test, job.Eval.EveryEpochs = folder, folder, 1
+	run(t, job)
+	whole := records(t, job)
+	cut := whole[len(whole)-1]
+	cut.Probes = nil
+	if err := metrics.ReplaceLast(job.Directory.Metrics(), cut); err != nil {
+		t.Fatal(err)
+	}
+	job.Start = StartResume
+	run(t, job)
+	if diff := cmp.Diff(whole, records(t, job)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestOnlineProbe trains on pictures whose class shows in their tint: the probes are in metrics.jsonl and in the
 // checkpoint, and the best one is kept.
 func TestOnlineProbe(t *testing.T) {

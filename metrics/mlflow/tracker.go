@@ -89,6 +89,7 @@ type Tracker struct {
 
 	parameters []tag
 
+	away   bool   // the server could not be reached, which was warned of
 	run    string // id on the server
 	before int64  // last step that the server knew when a run was resumed
 }
@@ -122,6 +123,9 @@ func (t *Tracker) Start(ctx context.Context) {
 		defer close(t.ended)
 		if err := t.report(ctx); err != nil {
 			t.off.Store(true)
+			if t.away && ctx.Err() != nil {
+				return // the end of the run finds the server still away, which was said
+			}
 			t.warn(fmt.Errorf("logging.mlflow.uri: no more is sent to %s: %w", t.config.URI, err))
 		}
 	}()
@@ -175,7 +179,7 @@ func (t *Tracker) report(ctx context.Context) error {
 
 // persist tries until it succeeds, is refused, or ctx ends.
 func (t *Tracker) persist(ctx context.Context, try func(context.Context) error) error {
-	for warned := false; ; warned = true {
+	for {
 		err := try(ctx)
 		var refused *refusal
 		if err == nil || errors.As(err, &refused) {
@@ -184,7 +188,8 @@ func (t *Tracker) persist(ctx context.Context, try func(context.Context) error) 
 		if ctx.Err() != nil {
 			return err
 		}
-		if !warned {
+		if !t.away {
+			t.away = true
 			t.warn(fmt.Errorf("logging.mlflow.uri: %s cannot be reached and is tried again: %w", t.config.URI, err))
 		}
 		select {

@@ -195,6 +195,23 @@ func TestServerThatNeverAnswers(t *testing.T) {
 	}
 }
 
+// TestServerThatStaysAway is warned of once, and not again when the run ends.
+func TestServerThatStaysAway(t *testing.T) {
+	server, url := newStub(t)
+	server.fault = func(int) (int, string) { return http.StatusServiceUnavailable, "busy" }
+	var w warnings
+	tracked := tracker(t, configFor(url), described, &w)
+	tracked.patience = time.Millisecond
+	tracked.Start(t.Context())
+	tracked.Append(record(1))
+	<-server.answered
+	<-server.answered
+	tracked.Close(Finished)
+	if len(w.text) != 1 || !strings.Contains(w.text[0], "is tried again") {
+		t.Errorf("warnings: %v", w.text)
+	}
+}
+
 // TestManyNumbers go in requests of the allowed size.
 func TestManyNumbers(t *testing.T) {
 	server, url := newStub(t)

@@ -1,45 +1,42 @@
 // Command overhead measures what it costs a training to be looked at:
 //
-//	go run ./overhead -pretrain ../bin/pretrain -data DIR [-config quickstart] [-pairs 8] [-steps 200] [-scrape 1s] [-set KEY=VALUE]...
+//	go run ./overhead -pretrain ../bin/pretrain -data DIR [-config quickstart] [-time 170s] [-slice 3s] [-pairs FILE] [-set KEY=VALUE]...
 //
-// It trains in pairs, in turns first unseen (no metrics are served) and first seen: the live page is open, which means
-// that its events are read as they come and its pictures as they change, and /metrics is scraped. A browser would draw
-// besides, on the machine of whoever looks, so none is started here. Speeds are those of metrics.jsonl from its first
-// line on, in pictures a second of wall-clock time, pictures for the page included. It prints the ratio of every pair, and
-// their median with an interval that holds the true median in about 95 of 100 cases. Nothing else should run meanwhile.
+// It starts one training and looks at it in turns: for a slice of time the live page is open, which means that its events
+// are read as they come and its pictures as they change, and /metrics is scraped; for the next one nobody looks. Two
+// neighbouring slices make a pair, and the order changes from pair to pair, as in ABBA, so that a machine that slows down or
+// speeds up favours neither. Slices are cut at lines of metrics.jsonl, of which there is one every other step.
+//
+// It prints two ratios, seen over unseen, with intervals of 95 % by the bootstrap: pictures a second of wall-clock time, and
+// processor seconds of the training a step. Who looks needs processor time too, which a browser or a Prometheus on another
+// machine takes from nobody; here it is in the wall-clock time, and printed. Intervals in which an epoch ends count for
+// neither side; what the pictures of the page cost there is in the log of the training, and printed as a share of its time.
+//
+// With -pairs the pairs are added to those of earlier trainings in FILE, and all of them counted: a machine that is
+// free for some minutes now and then suffices. Linux only. Nothing else should run meanwhile.
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"log"
-	"math"
-	"net/http"
+	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"time"
-
-	"pretrain/metrics"
 )
 
 // options are the flags.
 type options struct {
 	pretrain, config, data string
-	pairs, steps           int
-	scrape                 time.Duration
+	pairs                  string // file that pairs are added to
+	time, slice, scrape    time.Duration
 	set                    settings
 }
 
-// settings are further --set of the trainings.
+// settings are further --set of the training.
 type settings []string
 
 func (s *settings) String() string { return strings.Join(*s, " ") }
@@ -52,155 +49,101 @@ func (s *settings) Set(value string) error {
 
 func main() {
 	log.SetFlags(0)
-	var o options
-	flag.StringVar(&o.pretrain, "pretrain", "../bin/pretrain", "the program")
-	flag.StringVar(&o.config, "config", "quickstart", "recipe or file")
-	flag.StringVar(&o.data, "data", "", "folder of pictures")
-	flag.IntVar(&o.pairs, "pairs", 8, "pairs of trainings")
-	flag.IntVar(&o.steps, "steps", 200, "steps of a training")
-	flag.DurationVar(&o.scrape, "scrape", time.Second, "time between two scrapes")
-	flag.Var(&o.set, "set", "KEY=VALUE of the trainings, may be repeated")
-	flag.Parse()
-	if o.data == "" || o.pairs < 1 || o.steps < 20 {
-		log.Fatal("-data must be given, -pairs be at least 1 and -steps at least 20")
+	o, err := parse(os.Args[1:])
+	if err == nil {
+		err = o.run(context.Background(), os.Stdout)
 	}
-	ratios, err := o.measure(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}
-	low, middle, high := medianInterval(ratios)
-	fmt.Printf("seen over unseen, median of %d pairs: %.4f (%.4f to %.4f)\n", len(ratios), middle, low, high)
 }
 
-// measure returns the speed seen over the speed unseen of every pair.
-func (o options) measure(ctx context.Context) (ratios []float64, err error) {
+func parse(arguments []string) (o options, err error) {
+	flags := flag.NewFlagSet("overhead", flag.ContinueOnError)
+	flags.StringVar(&o.pretrain, "pretrain", "../bin/pretrain", "the program")
+	flags.StringVar(&o.config, "config", "quickstart", "recipe or file")
+	flags.StringVar(&o.data, "data", "", "folder of pictures")
+	flags.DurationVar(&o.time, "time", 170*time.Second, "time to measure for, start included")
+	flags.DurationVar(&o.slice, "slice", 3*time.Second, "time that one looks or does not look, at least")
+	flags.DurationVar(&o.scrape, "scrape", time.Second, "time between two scrapes")
+	flags.StringVar(&o.pairs, "pairs", "", "file that the pairs are added to, and whose earlier pairs count too")
+	flags.Var(&o.set, "set", "KEY=VALUE of the training, may be repeated")
+	if err := flags.Parse(arguments); err != nil {
+		return o, err
+	}
+	if o.data == "" || o.slice <= 0 || o.scrape <= 0 || o.time < 2*o.slice {
+		return o, fmt.Errorf("-data must be given, -slice and -scrape be above 0, and -time (%s) hold two slices of %s", o.time, o.slice)
+	}
+	return o, nil
+}
+
+// run measures, keeps the pairs and tells what they say.
+func (o options) run(ctx context.Context, out io.Writer) error {
+	earlier, err := readPairs(o.pairs)
+	if err != nil {
+		return err
+	}
+	pairs, drawn, err := o.measure(ctx)
+	if err != nil {
+		return err
+	}
+	if len(pairs) == 0 {
+		return fmt.Errorf("no pair of slices was complete after %s: give it more -time", o.time)
+	}
+	for _, p := range pairs {
+		fmt.Fprintf(out, "pictures a second: unseen %.1f, seen %.1f; processor seconds a step: %.4f, %.4f\n",
+			p.Unseen.speed(), p.Seen.speed(), p.Unseen.processor(), p.Seen.processor())
+	}
+	if err := addPairs(o.pairs, pairs); err != nil {
+		return err
+	}
+	report(out, append(earlier, pairs...), drawn)
+	return nil
+}
+
+// measure trains once.
+func (o options) measure(ctx context.Context) ([]pair, drawings, error) {
 	folder, err := os.MkdirTemp("", "overhead")
 	if err != nil {
-		return nil, err
+		return nil, drawings{}, err
 	}
 	defer os.RemoveAll(folder)
-	for pair := range o.pairs {
-		speeds := map[bool]float64{}
-		for _, seen := range []bool{pair%2 == 1, pair%2 == 0} {
-			if speeds[seen], err = o.train(ctx, filepath.Join(folder, "run"), seen); err != nil {
-				return nil, err
-			}
-		}
-		ratios = append(ratios, speeds[true]/speeds[false])
-		fmt.Printf("pair %d: unseen %.1f, seen %.1f pictures a second: %.4f\n", pair+1, speeds[false], speeds[true], ratios[pair])
-	}
-	return ratios, nil
-}
-
-// train trains once and returns the pictures a second.
-func (o options) train(ctx context.Context, directory string, seen bool) (float64, error) {
-	arguments := []string{
-		"train", o.config, "--data", o.data, "--out", directory, "--overwrite", "--set", fmt.Sprintf("train.max_steps=%d", o.steps),
-		"--set", "logging.every_steps=5", "--set", "logging.progress=off", "--set", fmt.Sprintf("metrics.enabled=%t", seen), "--set", "metrics.address=127.0.0.1:0",
-	}
-	for _, setting := range o.set {
-		arguments = append(arguments, "--set", setting)
-	}
-	command := exec.CommandContext(ctx, o.pretrain, arguments...)
-	output, err := command.StderrPipe()
+	ctx, cancel := context.WithTimeout(ctx, o.time)
+	defer cancel()
+	t, err := o.start(ctx, folder)
 	if err != nil {
-		return 0, err
+		return nil, drawings{}, err
 	}
-	if err := command.Start(); err != nil {
-		return 0, err
+	watcher := audience{page: t.page, every: o.scrape}
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	pairs, err := alternate(ctx, t.lines(), o.slice, watcher.look, random)
+	if stopped := t.stop(); err == nil {
+		err = stopped
 	}
-	said := o.look(ctx, output)
-	if err := command.Wait(); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, said)
-	}
-	return speed(filepath.Join(directory, "metrics.jsonl"))
-}
-
-var address = regexp.MustCompile(`http://127\.0\.0\.1:\d+/`)
-
-// look reads what a training says until it ends, and looks at its page if it has one.
-func (o options) look(ctx context.Context, output io.Reader) string {
-	ctx, stop := context.WithCancel(ctx)
-	var all strings.Builder
-	var watchers sync.WaitGroup
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		all.WriteString(lines.Text() + "\n")
-		if page := address.FindString(lines.Text()); page != "" {
-			watchers.Go(func() { watch(ctx, page) })
-			watchers.Go(func() { scrape(ctx, page+"metrics", o.scrape) })
-		}
-	}
-	stop()
-	watchers.Wait()
-	return all.String()
-}
-
-// watch reads the events of a page as a browser does.
-func watch(ctx context.Context, page string) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page+"live/events", nil)
 	if err != nil {
-		log.Fatal(err)
+		return nil, drawings{}, err
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		log.Printf("the page is not seen: %v", err)
-		return
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		if bytes.HasPrefix(lines.Bytes(), []byte("event: pictures")) {
-			fetch(ctx, page+"live/pictures.json")
-		}
-	}
+	drawn, err := readDrawings(t.log())
+	return pairs, drawn, err
 }
 
-// scrape reads the metrics again and again.
-func scrape(ctx context.Context, address string, every time.Duration) {
-	for ticker := time.NewTicker(every); ; {
-		select {
-		case <-ticker.C:
-			fetch(ctx, address)
-		case <-ctx.Done():
-			ticker.Stop()
-			return
-		}
+// report prints what all pairs say together.
+func report(out io.Writer, pairs []pair, drawn drawings) {
+	var speeds, processors, watchers []float64
+	for _, p := range pairs {
+		speeds = append(speeds, p.Seen.speed()/p.Unseen.speed())
+		processors = append(processors, p.Seen.processor()/p.Unseen.processor())
+		watchers = append(watchers, p.Seen.Watcher/p.Seen.Seconds-p.Unseen.Watcher/p.Unseen.Seconds)
 	}
-}
-
-func fetch(ctx context.Context, address string) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		log.Fatal(err)
+	show := func(what string, values []float64) {
+		low, middle, high := medianInterval(values)
+		fmt.Fprintf(out, "%s, median of %d pairs: %.4f (%.4f to %.4f)\n", what, len(values), middle, low, high)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return // the training has ended
+	show("speed seen over unseen", speeds)
+	show("processor time of a step seen over unseen", processors)
+	show("processor seconds a second of who looks", watchers)
+	if drawn.total > 0 {
+		fmt.Fprintf(out, "pictures for the page: drawn %d times in %.0f s, the first time for %.2f s, then for %.4f of the time\n",
+			drawn.count, drawn.total, drawn.first, drawn.later/drawn.total)
 	}
-	_, _ = io.Copy(io.Discard, response.Body)
-	response.Body.Close()
-}
-
-// speed is the pictures a second between the first and the last line of a file of metrics.
-func speed(path string) (float64, error) {
-	records, err := metrics.ReadLog(path)
-	if err != nil {
-		return 0, err
-	}
-	if len(records) < 3 {
-		return 0, fmt.Errorf("%s has %d lines: take more -steps", path, len(records))
-	}
-	first, last := records[0], records[len(records)-1]
-	return float64(last.Pictures-first.Pictures) / last.Time.Sub(first.Time).Seconds(), nil
-}
-
-// medianInterval is the median with the interval between those order statistics that hold it in 95 of 100 cases, by the
-// normal approximation of the binomial distribution; of few pairs it is their whole range.
-func medianInterval(values []float64) (low, middle, high float64) {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	middle = (sorted[(n-1)/2] + sorted[n/2]) / 2
-	reach := int(0.98 * math.Sqrt(float64(n)))
-	return sorted[max(0, n/2-1-reach)], middle, sorted[min(n-1, (n+1)/2+reach)]
 }
