@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"golang.org/x/image/webp"
+
+	"pretrain/internal/pixel"
 )
 
 // FromImage is a picture that was decoded elsewhere, as Decode would give it: over white where it is transparent. Nothing is
@@ -26,8 +28,12 @@ func FromImage(picture image.Image) (Image, error) {
 func toRGB(picture image.Image) Image {
 	bounds := picture.Bounds()
 	img := NewImage(bounds.Dx(), bounds.Dy())
-	if ycbcr, ok := picture.(*image.YCbCr); ok { // nearly every photograph
-		packYCbCr(img.Pix, ycbcr)
+	switch m := picture.(type) {
+	case *image.YCbCr: // nearly every photograph
+		packYCbCr(img.Pix, m)
+		return img
+	case *image.Gray:
+		packGrey(img.Pix, m)
 		return img
 	}
 	at := pixelReader(picture)
@@ -58,7 +64,7 @@ func pixelReader(picture image.Image) func(x, y int) color.RGBA64 {
 // to8 rounds a 16-bit value to 8 bits.
 func to8(v uint32) uint8 { return uint8((min(v, 0xffff)*255 + 0x7fff) / 0xffff) }
 
-// packYCbCr converts as color.YCbCrToRGB does, row by row: as many columns as share a chroma sample compute with it once.
+// packYCbCr converts as color.YCbCrToRGB does, row by row.
 func packYCbCr(pix []uint8, m *image.YCbCr) {
 	width, shared := m.Rect.Dx(), 1
 	switch m.SubsampleRatio {
@@ -68,27 +74,20 @@ func packYCbCr(pix []uint8, m *image.YCbCr) {
 		shared = 4
 	}
 	for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
-		luma := m.Y[m.YOffset(m.Rect.Min.X, y):][:width]
 		c := m.COffset(m.Rect.Min.X, y)
-		for column := 0; column < width; c++ {
-			cb, cr := int32(m.Cb[c])-128, int32(m.Cr[c])-128
-			red, green, blue := 91881*cr, 22554*cb+46802*cr, 116130*cb // JFIF's factors · 2¹⁶
-			end := min(width, column+shared-(m.Rect.Min.X+column)%shared)
-			for ; column < end; column++ {
-				grey := int32(luma[column]) * 0x10101 // 257/256 of it · 2¹⁶, so that white stays white
-				pix[0], pix[1], pix[2] = clip16(grey+red), clip16(grey-green), clip16(grey+blue)
-				pix = pix[3:]
-			}
-		}
+		pixel.YCbCr(pix[:3*width], m.Y[m.YOffset(m.Rect.Min.X, y):][:width], m.Cb[c:], m.Cr[c:], shared, m.Rect.Min.X%shared)
+		pix = pix[3*width:]
 	}
 }
 
-// clip16 is v / 2¹⁶ within a byte.
-func clip16(v int32) uint8 {
-	if uint32(v)&0xff000000 == 0 {
-		return uint8(v >> 16)
+// packGrey gives all three colours the one value.
+func packGrey(pix []uint8, m *image.Gray) {
+	for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
+		for _, v := range m.Pix[m.PixOffset(m.Rect.Min.X, y):][:m.Rect.Dx()] {
+			pix[0], pix[1], pix[2] = v, v, v
+			pix = pix[3:]
+		}
 	}
-	return uint8(^(v >> 31)) // 0 below, 255 above
 }
 
 // decodeWebP corrects the colours of lossy WebP: its YCbCr has the range of video (16 to 235), which the image

@@ -10,7 +10,6 @@ import "C"
 
 import (
 	"errors"
-	"image/jpeg"
 	"unsafe"
 )
 
@@ -27,7 +26,7 @@ func decodeJPEG(contents []byte) (Image, error) {
 	if img, err := decodeTurbo(contents); err == nil {
 		return img, nil
 	}
-	return decodeWith(jpeg.Decode)(contents)
+	return decodeGoJPEG(contents)
 }
 
 func decodeTurbo(contents []byte) (Image, error) {

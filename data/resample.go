@@ -3,6 +3,8 @@ package data
 import (
 	"math"
 	"sync"
+
+	"pretrain/internal/pixel"
 )
 
 // Resample makes view p of window w of a picture, with an antialiased bicubic filter (Keys 1981, a = −1/2, widened
@@ -51,6 +53,7 @@ func reducedSize(width, height, side int) (int, int) {
 // resampler holds the buffers of one separable resampling, so that none is allocated after warm-up.
 type resampler struct {
 	horizontal, vertical filter
+	row                  []float32 // one source row, and one number more
 	rows                 []float32 // source rows that the window needs, already resampled horizontally
 }
 
@@ -62,18 +65,30 @@ func resample[T uint8 | float32](dst []float32, outWidth, outHeight int, src []T
 	defer resamplers.Put(r)
 	r.horizontal.build(outWidth, width, w.X, w.Width, gain)
 	r.vertical.build(outHeight, height, w.Y, w.Height, 1)
+	left, right := r.horizontal.span()
 	if w.Flip {
 		r.horizontal.mirror()
 	}
 	first, last := r.vertical.span()
 	stride := outWidth * 3
-	r.rows = grow(r.rows, (last-first)*stride)
+	r.row, r.rows = grow(r.row, width*3+1), grow(r.rows, (last-first)*stride)
 	for y := first; y < last; y++ {
-		filterRow(r.rows[(y-first)*stride:][:stride], src[y*width*3:][:width*3], &r.horizontal)
+		widen(r.row[left*3:right*3], src[(y*width+left)*3:(y*width+right)*3])
+		pixel.FilterRow(r.rows[(y-first)*stride:], r.row, r.horizontal.starts, r.horizontal.weights, r.horizontal.taps)
 	}
 	for y := range outHeight {
 		start, weights := r.vertical.at(y)
-		combineRows(dst[y*stride:][:stride], r.rows[(start-first)*stride:], weights)
+		pixel.CombineRows(dst[y*stride:][:stride], r.rows[(start-first)*stride:], weights)
+	}
+}
+
+// widen copies a row as float32.
+func widen[T uint8 | float32](dst []float32, src []T) {
+	switch src := any(src).(type) {
+	case []uint8:
+		pixel.Widen(dst, src)
+	case []float32:
+		copy(dst, src)
 	}
 }
 
@@ -140,51 +155,6 @@ func (f *filter) mirror() {
 		_, b := f.at(j)
 		for k := range a {
 			a[k], b[k] = b[k], a[k]
-		}
-	}
-}
-
-// filterRow resamples one row of RGB pixels, two outputs at a time: the sums of one alone wait for each other.
-func filterRow[T uint8 | float32](dst []float32, src []T, f *filter) {
-	x := 0
-	for ; x+1 < len(f.starts); x += 2 {
-		start, weights := f.at(x)
-		next, others := f.at(x + 1)
-		pixels, more := src[start*3:][:3*len(weights)], src[next*3:][:3*len(weights)]
-		others = others[:len(weights)]
-		var r, g, b, r2, g2, b2 float32
-		for k, w := range weights {
-			p, q, v := pixels[3*k:][:3], more[3*k:][:3], others[k]
-			r += w * float32(p[0])
-			g += w * float32(p[1])
-			b += w * float32(p[2])
-			r2 += v * float32(q[0])
-			g2 += v * float32(q[1])
-			b2 += v * float32(q[2])
-		}
-		two := dst[3*x:][:6]
-		two[0], two[1], two[2], two[3], two[4], two[5] = r, g, b, r2, g2, b2
-	}
-	for ; x < len(f.starts); x++ {
-		start, weights := f.at(x)
-		var r, g, b float32
-		for k, w := range weights {
-			p := src[(start+k)*3:][:3]
-			r += w * float32(p[0])
-			g += w * float32(p[1])
-			b += w * float32(p[2])
-		}
-		dst[3*x], dst[3*x+1], dst[3*x+2] = r, g, b
-	}
-}
-
-// combineRows sets dst to the weighted sum of the first len(weights) rows.
-func combineRows(dst, rows []float32, weights []float32) {
-	clear(dst)
-	for k, w := range weights {
-		row := rows[k*len(dst):][:len(dst)]
-		for i, v := range row {
-			dst[i] += w * v
 		}
 	}
 }

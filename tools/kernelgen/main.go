@@ -1,5 +1,5 @@
-// Command kernelgen writes the assembly of package internal/kernel: one pair of files (NAME_amd64.s and its Go
-// declarations NAME_amd64.go) for each entry of files. Run it through go generate in that package.
+// Command kernelgen writes the assembly of packages internal/kernel and internal/pixel: one pair of files (NAME_amd64.s
+// and its Go declarations NAME_amd64.go) for each entry of files. Run it through go generate in the package.
 package main
 
 import (
@@ -14,11 +14,22 @@ import (
 	"github.com/mmcloughlin/avo/printer"
 )
 
-// files names the generated files and the functions that fill them.
-var files = []struct {
+// file is a generated pair of files and the function that fills them.
+type file struct {
 	name string
 	emit func(*build.Context)
-}{
+}
+
+// files are those of each package.
+var files = map[string][]file{"kernel": kernelFiles, "pixel": pixelFiles}
+
+var pixelFiles = []file{
+	{"dct", pixelLoops(emitDCT)},
+	{"colour", pixelLoops(emitColour)},
+	{"resampling", pixelLoops(emitResampling)},
+}
+
+var kernelFiles = []file{
 	{"spin", emitSpin},
 	{"tile", emitTiles},
 	{"amx", emitAMX},
@@ -37,18 +48,19 @@ var files = []struct {
 }
 
 func main() {
-	dir := flag.String("dir", ".", "directory of package kernel, where the files are written")
+	dir := flag.String("dir", ".", "directory of the package, where the files are written")
 	flag.Parse()
-	for _, f := range files {
-		if err := write(filepath.Join(*dir, f.name+"_amd64"), f.emit); err != nil {
+	name := filepath.Base(*dir)
+	for _, f := range files[name] {
+		if err := write(filepath.Join(*dir, f.name+"_amd64"), name, f.emit); err != nil {
 			fmt.Fprintf(os.Stderr, "kernelgen: %s: %v\n", f.name, err)
 			os.Exit(1)
 		}
 	}
 }
 
-// write compiles what emit declares and writes path.s and path.go.
-func write(path string, emit func(*build.Context)) error {
+// write compiles what emit declares and writes path.s and path.go of a package.
+func write(path, name string, emit func(*build.Context)) error {
 	context := build.NewContext()
 	context.ConstraintExpr("!noasm")
 	emit(context)
@@ -65,7 +77,7 @@ func write(path string, emit func(*build.Context)) error {
 	if err := encodeTiles(file); err != nil {
 		return err
 	}
-	config := printer.Config{Name: "tools/kernelgen", Pkg: "kernel"}
+	config := printer.Config{Name: "tools/kernelgen", Pkg: name}
 	if err := print(path+".s", printer.NewGoAsm(config), file); err != nil {
 		return err
 	}

@@ -6,22 +6,29 @@ import (
 	"testing"
 )
 
-// TestTreeIsUpToDate compares what the generator writes with what stands in package kernel.
+// TestTreeIsUpToDate compares what the generator writes with what stands in the packages.
 func TestTreeIsUpToDate(t *testing.T) {
 	dir := t.TempDir()
-	for _, f := range files {
-		if err := write(filepath.Join(dir, f.name+"_amd64"), f.emit); err != nil {
-			t.Fatalf("%s: %v", f.name, err)
-		}
-		for _, suffix := range []string{"_amd64.s", "_amd64.go"} {
-			want, err := os.ReadFile(filepath.Join(dir, f.name+suffix))
-			if err != nil {
-				t.Fatal(err)
+	for name, all := range files {
+		for _, f := range all {
+			if err := write(filepath.Join(dir, f.name+"_amd64"), name, f.emit); err != nil {
+				t.Fatalf("%s: %v", f.name, err)
 			}
-			got, err := os.ReadFile(filepath.Join("../../internal/kernel", f.name+suffix))
-			if err != nil || string(got) != string(want) {
-				t.Errorf("internal/kernel/%s is not what the generator writes (%v): run go generate ./internal/kernel", f.name+suffix, err)
+			for _, suffix := range []string{"_amd64.s", "_amd64.go"} {
+				compareWithTree(t, filepath.Join(dir, f.name+suffix), filepath.Join("../../internal", name, f.name+suffix))
 			}
 		}
+	}
+}
+
+func compareWithTree(t *testing.T, written, kept string) {
+	t.Helper()
+	want, err := os.ReadFile(written)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(kept)
+	if err != nil || string(got) != string(want) {
+		t.Errorf("%s is not what the generator writes (%v): run make generate", kept, err)
 	}
 }
