@@ -12,6 +12,7 @@ import (
 var instructions = map[string]func(m *machine, ops []operand.Op){
 	"PAUSE":       func(*machine, []operand.Op) {},
 	"PREFETCHT0":  func(*machine, []operand.Op) {}, // may point anywhere
+	"PREFETCHT1":  func(*machine, []operand.Op) {},
 	"VZEROUPPER":  func(m *machine, _ []operand.Op) { m.zeroUppers() },
 	"MOVB":        move(1),
 	"MOVW":        move(2),
@@ -22,6 +23,7 @@ var instructions = map[string]func(m *machine, ops []operand.Op){
 	"ADDQ":        arithmetic(func(a, b uint64) uint64 { return b + a }),
 	"SUBQ":        subtract(true),
 	"CMPQ":        func(m *machine, ops []operand.Op) { subtract(false)(m, []operand.Op{ops[1], ops[0]}) },
+	"IMUL3Q":      func(m *machine, ops []operand.Op) { m.setInteger(ops[2], m.integer(ops[0], 8)*m.integer(ops[1], 8), 8) },
 	"XORQ":        arithmetic(func(a, b uint64) uint64 { return b ^ a }),
 	"SHLQ":        arithmetic(func(a, b uint64) uint64 { return b << a }),
 	"SHRQ":        arithmetic(func(a, b uint64) uint64 { return b >> a }),

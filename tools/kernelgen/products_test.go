@@ -23,7 +23,7 @@ type product struct {
 func drawProduct(r *rand.Rand, rows, cols int, pairs, half bool) product {
 	gap := func() int { return []int{0, 1, 5}[r.IntN(3)] }
 	x := product{
-		rows: rows, cols: cols, k: []int{0, 1, 2, 3, 9}[r.IntN(5)], pairs: pairs,
+		rows: rows, cols: cols, k: []int{0, 1, 2, 9, 16, 17, 33}[r.IntN(7)], pairs: pairs,
 		accumulate: r.IntN(2) == 0, intoHalves: half && r.IntN(2) == 0,
 	}
 	x.cStride, x.bStride, x.halfStride = cols+gap(), cols+gap(), cols+gap()
@@ -81,7 +81,7 @@ func (x product) run(p *program) (c, rounded []float64) {
 		place.writable = false
 	}
 	a, b, start := m.allocate(form.encode(x.a), false), m.allocate(form.encode(x.b), false), m.allocate(singles.encode(x.start), false)
-	m.call(p, place, x.cStride, a, x.aRow, x.aCol, b, x.bStride, x.k, start, x.accumulate, half, x.halfStride)
+	m.call(p, place, x.cStride, a, x.aRow, x.aCol, b, x.bStride, x.k, start, x.accumulate, half, x.halfStride, half, 64)
 	return singles.decode(place.data), halves.decode(out)
 }
 
