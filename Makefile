@@ -57,7 +57,7 @@ scaling: build ## cost against picture size, width, depth, batch and tasks: docs
 	cd tools && go run ./scaling -json ../runs/scaling.json -out ../docs/pictures/scaling.svg
 
 generate: ## assembly kernels, dashboards and rules for Kubernetes from their generators
-	go generate ./internal/kernel
+	go generate ./internal/kernel ./internal/pixel
 	cd tools && go run ./monitoring ../deploy
 
 PROTOC_GEN_GO := v1.36.12

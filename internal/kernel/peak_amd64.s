@@ -37,10 +37,11 @@ round:
 	VFMADD231PS Y0, Y0, Y12
 	DECQ        AX
 	JNE         round
+	VZEROUPPER
 	RET
 
 // func peakAVX512(rounds int, factor float32)
-// Requires: AVX512F
+// Requires: AVX, AVX512F
 TEXT ·peakAVX512(SB), NOSPLIT, $0-12
 	MOVQ         rounds+0(FP), AX
 	VBROADCASTSS factor+8(FP), Z0
@@ -72,10 +73,11 @@ round:
 	VFMADD231PS Z0, Z0, Z12
 	DECQ        AX
 	JNE         round
+	VZEROUPPER
 	RET
 
 // func peakBF16(rounds int, factor float32)
-// Requires: AVX512F
+// Requires: AVX, AVX512F
 TEXT ·peakBF16(SB), NOSPLIT, $0-12
 	MOVQ         rounds+0(FP), AX
 	VBROADCASTSS factor+8(FP), Z0
@@ -107,4 +109,5 @@ round:
 	LONG $0x487e7262; WORD $0xe052
 	DECQ AX
 	JNE  round
+	VZEROUPPER
 	RET

@@ -61,14 +61,8 @@ func main() {
 
 // write compiles what emit declares and writes path.s and path.go of a package.
 func write(path, name string, emit func(*build.Context)) error {
-	context := build.NewContext()
-	context.ConstraintExpr("!noasm")
-	emit(context)
-	file, err := context.Result()
+	file, err := compile(emit)
 	if err != nil {
-		return err
-	}
-	if err := pass.Compile.Execute(file); err != nil {
 		return err
 	}
 	if err := encodeDots(file); err != nil {
@@ -82,6 +76,18 @@ func write(path, name string, emit func(*build.Context)) error {
 		return err
 	}
 	return print(path+".go", printer.NewStubs(config), file)
+}
+
+// compile allocates the registers of what emit declares.
+func compile(emit func(*build.Context)) (*ir.File, error) {
+	context := build.NewContext()
+	context.ConstraintExpr("!noasm")
+	emit(context)
+	file, err := context.Result()
+	if err != nil {
+		return nil, err
+	}
+	return file, pass.Compile.Execute(file)
 }
 
 func print(path string, p printer.Printer, file *ir.File) error {

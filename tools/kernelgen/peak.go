@@ -38,5 +38,6 @@ func emitPeakLoop(u unit, suffix string) {
 	}
 	u.DECQ(rounds)
 	u.JNE(LabelRef("round"))
+	u.VZEROUPPER()
 	u.RET()
 }
