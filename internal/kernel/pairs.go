@@ -58,6 +58,9 @@ func (s *source) leftPairs(u *productUnit, own *workerScratch, stride, rowFrom, 
 	}
 	own.a = grown(own.a, rows*stride)
 	switch {
+	case s.kind == fromMatrix && u.hasWords(s.matrix, s.k):
+		at := s.wordsInPlace(u, rowFrom, from)
+		u.copyMatrix(own.a, stride, at.data, at.rowStride, rows, words)
 	case s.kind == fromPatches && s.patches.half:
 		s.fill(u, own.a, stride, rowFrom, rowTo, from, to)
 	default:
