@@ -95,7 +95,7 @@ func (d *directory) view() View {
 	if record.Steps > 0 {
 		v.Done = float64(v.Steps[0]) / float64(record.Steps)
 	}
-	v.Ended = v.State == train.StateFinished || v.State == train.StateFailed
+	v.Ended = slices.Contains([]string{train.StateFinished, train.StateFailed, train.StateImported}, v.State)
 	if v.State == train.StateRunning {
 		v.Left = float64(v.Steps[1]-v.Steps[0]) * pace(d.run.Metrics)
 	}

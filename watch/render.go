@@ -33,7 +33,7 @@ func (s Style) paint(code, text string) string {
 }
 
 var stateColours = map[string]string{
-	train.StateRunning: green, train.StateFinished: green, train.StateInterrupted: yellow, history.StateStopped: yellow,
+	train.StateRunning: green, train.StateFinished: green, train.StateImported: green, train.StateInterrupted: yellow, history.StateStopped: yellow,
 	history.StateKilled: red, train.StateFailed: red, history.StateBroken: red,
 }
 

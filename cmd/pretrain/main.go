@@ -109,9 +109,12 @@ func isWork(err error) bool {
 	return errors.As(err, &work)
 }
 
-// work marks the errors of a command's work.
+// work marks the errors of a command's work, which begins when all required flags have values.
 func work(run func(command *cobra.Command, arguments []string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, arguments []string) error {
+		if err := checkRequired(command); err != nil {
+			return err
+		}
 		if err := run(command, arguments); err != nil {
 			return workError{err}
 		}
