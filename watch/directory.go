@@ -224,11 +224,12 @@ func probeMeasures(records []metrics.Record) []Measure {
 	return all
 }
 
-// bestOf is the best layer of each probe.
+// bestOf is the best layer of each probe, without accuracies that are no numbers.
 func bestOf(probes []metrics.Probe) map[string]metrics.Probe {
 	best := map[string]metrics.Probe{}
 	for _, probe := range probes {
-		if known, ok := best[probe.Probe]; !ok || probe.Accuracy > known.Accuracy {
+		known, ok := best[probe.Probe]
+		if !math.IsNaN(float64(probe.Accuracy)) && (!ok || probe.Accuracy > known.Accuracy) {
 			best[probe.Probe] = probe
 		}
 	}
