@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -210,7 +211,9 @@ func (r *Run) probeResults(add func(string, metrics.Number)) {
 	for _, record := range r.Metrics {
 		measured := map[string]metrics.Number{}
 		for _, probe := range record.Probes {
-			measured[probe.Probe] = max(measured[probe.Probe], probe.Accuracy)
+			if !math.IsNaN(float64(probe.Accuracy)) {
+				measured[probe.Probe] = max(measured[probe.Probe], probe.Accuracy)
+			}
 		}
 		for name, accuracy := range measured {
 			final[name], best[name] = accuracy, max(best[name], accuracy)

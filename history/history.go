@@ -82,7 +82,7 @@ func (r *Run) readRecord() (err error) {
 	case err != nil:
 		return fmt.Errorf("run.json cannot be read: %w", reason(err))
 	}
-	known := []string{train.StateRunning, train.StateInterrupted, train.StateFailed, train.StateFinished}
+	known := []string{train.StateRunning, train.StateInterrupted, train.StateFailed, train.StateFinished, train.StateImported}
 	if !slices.Contains(known, r.Record.State) {
 		return fmt.Errorf("run.json has the state %q: expected %s", r.Record.State, strings.Join(known, ", "))
 	}

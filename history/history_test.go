@@ -137,6 +137,7 @@ func TestState(t *testing.T) {
 		want   string
 	}{
 		"finished":                {train.Record{State: "finished"}, time.Hour, "finished"},
+		"imported":                {train.Record{State: "imported"}, time.Hour, "imported"},
 		"interrupted":             {train.Record{State: "interrupted"}, time.Hour, "interrupted"},
 		"failed":                  {train.Record{State: "failed", Error: "disk full"}, time.Hour, "failed"},
 		"killed here":             {train.Record{State: "running", Locked: true, Host: here}, 0, "killed"},
@@ -156,7 +157,7 @@ func TestState(t *testing.T) {
 				}
 			}
 			state, why := read(t, dir).State(now)
-			silentStates := []string{"finished", "interrupted", "running"}
+			silentStates := []string{"finished", "interrupted", "running", "imported"}
 			if state != test.want || (why == "") != slices.Contains(silentStates, state) {
 				t.Errorf("%s, because %q; want %s", state, why, test.want)
 			}

@@ -28,7 +28,7 @@ func (r *Run) State(now time.Time) (state, why string) {
 	switch r.Record.State {
 	case train.StateFailed:
 		return r.Record.State, r.Record.Error
-	case train.StateFinished, train.StateInterrupted:
+	case train.StateFinished, train.StateInterrupted, train.StateImported:
 		return r.Record.State, ""
 	case train.StateRunning:
 	default:

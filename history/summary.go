@@ -96,7 +96,7 @@ func (r *Run) Throughput() metrics.Number {
 func (r *Run) BestProbe() *BestProbe {
 	var best *BestProbe
 	offer := func(p BestProbe) {
-		if best == nil || p.Accuracy > best.Accuracy {
+		if !math.IsNaN(float64(p.Accuracy)) && (best == nil || p.Accuracy > best.Accuracy) {
 			best = &p
 		}
 	}

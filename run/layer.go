@@ -51,10 +51,13 @@ func (r *Run) BestLayer() (BestLayer, error) {
 	if err != nil {
 		return best, err
 	}
-	if err := json.Unmarshal(content, &best); err != nil {
-		return best, fmt.Errorf("%s: %w; evaluate the run again to write it anew", r.bestLayerFile(), err)
+	if err = json.Unmarshal(content, &best); err == nil {
+		err = r.Model.CheckLayer(best.Layer)
 	}
-	return best, r.Model.CheckLayer(best.Layer)
+	if err != nil {
+		err = fmt.Errorf("%s: %w; evaluate the run again to write it anew", r.bestLayerFile(), err)
+	}
+	return best, err
 }
 
 // Layer reads a layer as users name it: a number from 1, "last" or nothing for the last one, "best" for the one that an

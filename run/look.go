@@ -207,6 +207,10 @@ func lengths(values []float32, channels int) []float32 {
 // rows makes a row of each picture.
 func (r *Run) rows(s *positions) (drawn []look.Row, err error) {
 	places := eval.Matrix{Rows: len(s.values) / s.Channels, Cols: s.Channels, Data: s.values}
+	if places.Rows < 2 {
+		return nil, train.Usage(fmt.Errorf("layer %d has one position for a picture of %d pixels: nothing varies in it; name several pictures, or an earlier layer",
+			s.Layer, r.Model.Backbone.Side()))
+	}
 	components, err := layout.PCA(r.engine, places, min(3, s.Channels))
 	if err != nil {
 		return nil, err

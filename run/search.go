@@ -69,13 +69,13 @@ func (r *Run) Search(ctx context.Context, options SearchOptions) (SearchResult, 
 // search is Search, with what it has opened; see gets the pictures of the queries by their numbers.
 func (r *Run) search(ctx context.Context, options SearchOptions, see func(int, data.Image)) (SearchResult, *searchable, error) {
 	var result SearchResult
+	queries, err := r.openNamed(ctx, []string{options.Query}) // before the work that an index may be
+	if err != nil {
+		return result, nil, fmt.Errorf("--query: %w", err)
+	}
 	s, err := r.openIndex(ctx, options)
 	if err != nil {
 		return result, nil, err
-	}
-	queries, err := r.openNamed(ctx, []string{options.Query})
-	if err != nil {
-		return result, nil, fmt.Errorf("--query: %w", err)
 	}
 	vectors, err := r.features(ctx, queries, s.layer, see)
 	if err != nil {
@@ -303,16 +303,19 @@ type RecallRow struct {
 func (r *Run) MeasureRecall(ctx context.Context, options SearchOptions) (Recall, error) {
 	options.Exact, options.ExactBelow = false, 0
 	var measured Recall
+	var named pictures
+	var err error
+	if options.Query != "" {
+		if named, err = r.openNamed(ctx, []string{options.Query}); err != nil {
+			return measured, fmt.Errorf("--query: %w", err)
+		}
+	}
 	s, err := r.openIndex(ctx, options)
 	if err != nil {
 		return measured, err
 	}
 	queries := s.index.Vectors
 	if options.Query != "" {
-		named, err := r.openNamed(ctx, []string{options.Query})
-		if err != nil {
-			return measured, fmt.Errorf("--query: %w", err)
-		}
 		found, err := r.features(ctx, named, s.layer, nil)
 		if err != nil {
 			return measured, fmt.Errorf("--query: %w", err)

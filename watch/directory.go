@@ -95,7 +95,7 @@ func (d *directory) view() View {
 	if record.Steps > 0 {
 		v.Done = float64(v.Steps[0]) / float64(record.Steps)
 	}
-	v.Ended = v.State == train.StateFinished || v.State == train.StateFailed
+	v.Ended = slices.Contains([]string{train.StateFinished, train.StateFailed, train.StateImported}, v.State)
 	if v.State == train.StateRunning {
 		v.Left = float64(v.Steps[1]-v.Steps[0]) * pace(d.run.Metrics)
 	}
@@ -224,11 +224,12 @@ func probeMeasures(records []metrics.Record) []Measure {
 	return all
 }
 
-// bestOf is the best layer of each probe.
+// bestOf is the best layer of each probe, without accuracies that are no numbers.
 func bestOf(probes []metrics.Probe) map[string]metrics.Probe {
 	best := map[string]metrics.Probe{}
 	for _, probe := range probes {
-		if known, ok := best[probe.Probe]; !ok || probe.Accuracy > known.Accuracy {
+		known, ok := best[probe.Probe]
+		if !math.IsNaN(float64(probe.Accuracy)) && (!ok || probe.Accuracy > known.Accuracy) {
 			best[probe.Probe] = probe
 		}
 	}

@@ -33,7 +33,7 @@ func (s Style) paint(code, text string) string {
 }
 
 var stateColours = map[string]string{
-	train.StateRunning: green, train.StateFinished: green, train.StateInterrupted: yellow, history.StateStopped: yellow,
+	train.StateRunning: green, train.StateFinished: green, train.StateImported: green, train.StateInterrupted: yellow, history.StateStopped: yellow,
 	history.StateKilled: red, train.StateFailed: red, history.StateBroken: red,
 }
 
@@ -90,7 +90,7 @@ func (s Style) progress(v View, now time.Time) string {
 		parts = append(parts, "ETA "+terminal.Duration(v.Left))
 	}
 	if !v.Sign.IsZero() {
-		parts = append(parts, "last sign "+terminal.Age(max(0, now.Sub(v.Sign).Seconds()))+" ago")
+		parts = append(parts, "last sign "+terminal.Age(now.Sub(v.Sign).Seconds())+" ago")
 	}
 	text := strings.Join(parts, "  ")
 	width := min(30, s.Columns-terminal.Width(text)-4)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,10 +53,7 @@ func severalRuns(_ *cobra.Command, arguments []string) error {
 	if len(arguments) < 2 {
 		return fmt.Errorf("%d of at least 2 arguments RUN are given", len(arguments))
 	}
-	if slices.Contains(arguments, "") {
-		return fmt.Errorf("an argument RUN is empty")
-	}
-	return nil
+	return nonEmpty("RUN", arguments)
 }
 
 // printComparison writes a table a topic. Runs are named by letters, so that columns stay narrow.

@@ -144,7 +144,7 @@ func checkEval(t *testing.T, run, data string) {
 	expect(t, exitUsage, []string{"--probe svm: must be among knn, linear, few_shot, kmeans, outlier, retrieval, or all"}, append(arguments, "--probe", "svm")...)
 	expect(t, exitUsage, []string{"--features hog: must be among pretrained, random, pixels"},
 		append(arguments, "--features", "hog")...)
-	expect(t, exitUsage, []string{"--json: " + run + " is a folder"}, append(arguments, "--json", run)...)
+	expect(t, exitUsage, []string{"--json: " + run, "as a folder: name a file"}, append(arguments, "--json", run)...)
 	expect(t, exitUsage, []string{"--splits 3", "needs --val"}, append(arguments, "--splits", "3")...)
 	expect(t, exitUsage, []string{"--test: "}, "eval", run, "--train", data, "--test", filepath.Join(data, "nowhere"))
 }

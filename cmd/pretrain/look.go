@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"pretrain/run"
-	"pretrain/train"
 )
 
 func (p program) lookCommand() *cobra.Command {
@@ -29,7 +28,7 @@ Exit code 1 if a picture could not be read; the others are drawn all the same.`,
 			if len(arguments) < 2 {
 				return errors.New("a RUN and at least one PICTURE are wanted")
 			}
-			return nil
+			return nonEmpty("RUN or PICTURE", arguments)
 		},
 		RunE: work(func(command *cobra.Command, arguments []string) error {
 			options.Pictures, options.Say = arguments[1:], p.say
@@ -45,9 +44,6 @@ Exit code 1 if a picture could not be read; the others are drawn all the same.`,
 }
 
 func (p program) look(ctx context.Context, directory string, options run.LookOptions) error {
-	if options.Out == "" {
-		return train.Usage(errors.New("--out is empty: name a folder"))
-	}
 	opened, err := run.Open(directory)
 	if err != nil {
 		return err

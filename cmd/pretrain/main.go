@@ -67,11 +67,16 @@ func sizeOf(file *os.File) func() (columns, rows int) {
 func execute(p program) int {
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
+	output := &output{Writer: p.stdout}
+	p.stdout = output
 	root := p.root()
 	root.SetArgs(p.arguments)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	command, err := root.ExecuteContextC(ctx)
+	if err == nil && output.err != nil {
+		err = workError{fmt.Errorf("standard output: %w", output.err)}
+	}
 	if err == nil {
 		return exitSuccess
 	}
@@ -81,6 +86,22 @@ func execute(p program) int {
 		fmt.Fprintf(p.stderr, "Run '%s --help' for the arguments and flags.\n", command.CommandPath())
 	}
 	return code
+}
+
+// output remembers that something could not be written to it, so that no command succeeds whose output was lost on the
+// way, for instance to a full disk.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.Writer.Write(p)
+	o.err = err
+	return n, err
 }
 
 // exitCode is the only place that turns errors into exit codes.
@@ -109,9 +130,12 @@ func isWork(err error) bool {
 	return errors.As(err, &work)
 }
 
-// work marks the errors of a command's work.
+// work marks the errors of a command's work, which begins when all required flags have values.
 func work(run func(command *cobra.Command, arguments []string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, arguments []string) error {
+		if err := checkRequired(command); err != nil {
+			return err
+		}
 		if err := run(command, arguments); err != nil {
 			return workError{err}
 		}

@@ -25,7 +25,7 @@ Every training leaves such a report in its directory; this command writes it ane
 			if len(arguments) == 0 {
 				return errors.New("RUN is missing: name one directory of a run, or several to compare them")
 			}
-			return nil
+			return nonEmpty("RUN", arguments)
 		},
 		RunE: work(func(_ *cobra.Command, arguments []string) error {
 			options.Runs, options.Version = arguments, programVersion()

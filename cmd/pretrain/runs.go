@@ -139,7 +139,7 @@ func ageText(checkpoint *history.LastCheckpoint, now time.Time) string {
 	if checkpoint == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%d, %s", checkpoint.Step, terminal.Age(max(0, now.Sub(checkpoint.Written).Seconds())))
+	return fmt.Sprintf("%d, %s", checkpoint.Step, terminal.Age(now.Sub(checkpoint.Written).Seconds()))
 }
 
 // completeDirectories offers folders for at most so many arguments; 0 = any number.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"pretrain/sample"
+	"pretrain/train"
 )
 
 func (p program) sampleCommand() *cobra.Command {
@@ -17,10 +20,14 @@ The label of a crop is the photograph that it is from. It is there to try the pr
 		Example: "  pretrain sample pictures\n  pretrain train quickstart --data pictures/train --out runs/first",
 		Args:    one("DIR"),
 		RunE: work(func(_ *cobra.Command, arguments []string) error {
-			if err := sample.Extract(arguments[0]); err != nil {
+			err := sample.Extract(arguments[0])
+			if errors.Is(err, syscall.ENOTDIR) {
+				return train.Usage(fmt.Errorf("%w: name a folder, or a new one", err))
+			}
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(p.stdout, "written to %s\n", arguments[0])
+			_, err = fmt.Fprintf(p.stdout, "written to %s\n", arguments[0])
 			return err
 		}),
 	}

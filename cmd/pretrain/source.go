@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,6 +73,14 @@ func atMostOne(name string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// nonEmpty refuses an empty one among several arguments, as atMostOne does.
+func nonEmpty(name string, arguments []string) error {
+	if slices.Contains(arguments, "") {
+		return fmt.Errorf("an argument %s is empty", name)
+	}
+	return nil
 }
 
 // completeConfig offers the recipes and the YAML files.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pretrain/configs"
 	"pretrain/run"
@@ -111,4 +113,15 @@ func required(command *cobra.Command, flag string) {
 	if err := command.MarkFlagRequired(flag); err != nil {
 		panic(err)
 	}
+}
+
+// checkRequired refuses required flags that are empty, for the reason that atMostOne gives: an empty --out would be the
+// folder at hand.
+func checkRequired(command *cobra.Command) (err error) {
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Annotations[cobra.BashCompOneRequiredFlag] != nil && flag.Value.String() == "" {
+			err = cmp.Or(err, fmt.Errorf("--%s is empty: give it a value", flag.Name))
+		}
+	})
+	return err
 }

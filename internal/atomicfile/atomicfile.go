@@ -123,10 +123,10 @@ func (f *File) Abort() {
 
 // Check fails as Create would if path cannot be taken: by a folder, or by a file that may not be replaced.
 func Check(path string, overwrite bool) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() { // rename would say so after the work
+		return fmt.Errorf("%s: %w, as a folder: name a file", path, ErrExists)
+	}
 	if overwrite {
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return fmt.Errorf("%s is a folder", path) // rename would say so after the work
-		}
 		return nil
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {

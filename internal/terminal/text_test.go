@@ -68,3 +68,20 @@ func TestShortNamesStayDifferent(t *testing.T) {
 		}
 	}
 }
+
+// TestCutIsABeginning, as long as fits: with one more character it would not.
+func TestCutIsABeginning(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, width := Clean(rapid.String().Draw(t, "text")), rapid.IntRange(0, 20).Draw(t, "width")
+		front, end := Cut(text, width), cutEnd(text, width)
+		if !strings.HasPrefix(text, front) || !strings.HasSuffix(text, end) || Width(front) > width || Width(end) > width {
+			t.Fatalf("%q in %d columns begins with %q and ends with %q", text, width, front, end)
+		}
+		if Width(text) <= width && (front != text || end != text) {
+			t.Fatalf("%q fits %d columns and became %q and %q", text, width, front, end)
+		}
+	})
+	if got := Cut("日本語", 3) + " " + cutEnd("日本語", 3); got != "日 語" {
+		t.Errorf("half a wide character is left: %q", got)
+	}
+}

@@ -6,9 +6,11 @@ import (
 	"strings"
 )
 
-// Duration writes seconds as 59s, 59m59s, 23h59m or 9d23h, and "unknown" for what is no number or infinite.
+// Duration writes seconds as 59s, 59m59s, 23h59m or 9d23h, and "unknown" for what is no number, or beyond ten million
+// years.
 func Duration(seconds float64) string {
-	if math.IsNaN(seconds) || math.IsInf(seconds, 0) {
+	const most = 3e14
+	if math.IsNaN(seconds) || math.Abs(seconds) > most {
 		return "unknown"
 	}
 	whole := int(math.Round(seconds))
@@ -23,9 +25,10 @@ func Duration(seconds float64) string {
 	return fmt.Sprintf("%dd%02dh", whole/86400, whole/3600%24)
 }
 
-// Age is Duration in its larger unit alone: 59s, 59m, 23h, 9d.
+// Age is Duration in its larger unit alone: 59s, 59m, 23h, 9d. What is in the future, by a clock that is ahead of this
+// one, is 0s old.
 func Age(seconds float64) string {
-	text := Duration(seconds)
+	text := Duration(max(0, seconds))
 	if end := strings.IndexAny(text, "mhd"); end > 0 && text != "unknown" {
 		return text[:end+1]
 	}

@@ -2,6 +2,9 @@ package terminal
 
 import (
 	"math"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -14,7 +17,7 @@ func TestDurations(t *testing.T) {
 		duration, age string
 	}{
 		{0, "0s", "0s"}, {59.4, "59s", "59s"}, {59.6, "1m00s", "1m"}, {3599, "59m59s", "59m"}, {3600, "1h00m", "1h"},
-		{86399, "23h59m", "23h"}, {95000, "1d02h", "1d"}, {math.NaN(), "unknown", "unknown"}, {math.Inf(1), "unknown", "unknown"},
+		{86399, "23h59m", "23h"}, {95000, "1d02h", "1d"}, {-90, "-90s", "0s"}, {2e14, "2314814814d19h", "2314814814d"}, {1e300, "unknown", "unknown"}, {-1e300, "unknown", "0s"}, {math.NaN(), "unknown", "unknown"}, {math.Inf(1), "unknown", "unknown"},
 	} {
 		if got := Duration(test.seconds); got != test.duration {
 			t.Errorf("%g seconds: %q, want %q", test.seconds, got, test.duration)
@@ -67,6 +70,37 @@ func TestSparklineFits(t *testing.T) {
 		width := rapid.IntRange(0, 30).Draw(t, "width")
 		if got := utf8.RuneCountInString(Sparkline(values, width)); got != min(width, len(values)) {
 			t.Fatalf("%d columns of %d for %d values", got, width, len(values))
+		}
+	})
+}
+
+// TestDurationsFit: any number of seconds is written in digits and units that go on where the smaller ones end.
+func TestDurationsFit(t *testing.T) {
+	form := regexp.MustCompile(`^(\d{1,2}s|\d{1,2}m\d\ds|\d{1,2}h\d\dm|\d+d\d\dh)$`)
+	rapid.Check(t, func(t *rapid.T) {
+		seconds := rapid.OneOf(rapid.Float64Range(0, 1e6), rapid.Float64Range(0, 1e14)).Draw(t, "seconds")
+		got := Duration(seconds)
+		if !form.MatchString(got) || !strings.HasPrefix(got, Age(seconds)) {
+			t.Fatalf("%g seconds are %q, an age of %q", seconds, got, Age(seconds))
+		}
+	})
+}
+
+// TestSparklineKeepsTheOrder: of two means the greater has no lower bar, and the ends of the range have the end bars.
+func TestSparklineKeepsTheOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Float64Range(-1e300, 1e300), 2, 20).Draw(t, "values")
+		line := []rune(Sparkline(values, len(values)))
+		for i := range values {
+			for j := range values {
+				if values[i] < values[j] && line[i] > line[j] {
+					t.Fatalf("%v are drawn as %s", values, string(line))
+				}
+			}
+		}
+		low, high := slices.Min(values), slices.Max(values)
+		if low < high && (line[slices.Index(values, low)] != bars[0] || line[slices.Index(values, high)] != bars[len(bars)-1]) {
+			t.Fatalf("%v are drawn as %s", values, string(line))
 		}
 	})
 }
