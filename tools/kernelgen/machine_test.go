@@ -96,6 +96,15 @@ func newMachine() *machine {
 	for i := range m.masks {
 		m.masks[i] = math.MaxUint64 - uint64(i)
 	}
+	for i := range m.vectors {
+		used := m.vectors[i][:]
+		if i < 16 {
+			used = used[:16] // Go itself keeps what is above them zero
+		}
+		for k := range used {
+			used[k] = 0xff // NaN in any type
+		}
+	}
 	return m
 }
 
