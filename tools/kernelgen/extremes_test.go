@@ -36,7 +36,9 @@ var extremes = []struct {
 		s.repeat("b", math.Inf(1), math.Inf(-1), math.Inf(-1), 1)
 	}},
 	{"combine", "one factor zero", func(s *sample) { s.numbers["factorA"], s.numbers["factorB"] = 0, 1 }},
-	{"gelu", "far beyond where the tail vanishes", func(s *sample) { s.repeat("x", 12, -12, 1e4, -1e4, 1e18, -1e18, 0, denormal) }},
+	{"gelu", "far beyond where the tail vanishes", func(s *sample) {
+		s.repeat("x", 12, -12, 1e4, -1e4, 1e18, -1e18, 0, denormal)
+	}},
 	{"geluBackward", "far beyond where the density vanishes", func(s *sample) {
 		s.repeat("x", 12, -12, 1e4, -1e4, 0, 1e9, -1e9)
 	}},
@@ -109,10 +111,12 @@ var extremes = []struct {
 	{"finite", "finite numbers whose sum is not", func(s *sample) { s.repeat("x", largest) }},
 	{"finite", "the smallest numbers", func(s *sample) { s.repeat("x", denormal, -denormal, 0) }},
 	{"narrow", "what rounds to infinity, and what is none", func(s *sample) {
-		s.repeat("src", largest, -largest, math.Inf(1), math.Inf(-1), math.NaN(), denormal, float64(math.Float32frombits(0x7f7f7fff)))
+		below := float64(math.Float32frombits(0x7f7f7fff)) // infinity
+		s.repeat("src", largest, -largest, math.Inf(1), math.Inf(-1), math.NaN(), denormal, below)
 	}},
 	{"widen", "the ends of bf16", func(s *sample) {
-		s.repeat("src", float64(math.Float32frombits(0x7f7f0000)), float64(math.Float32frombits(0x00010000)), math.Inf(-1), math.NaN())
+		top, bottom := math.Float32frombits(0x7f7f0000), math.Float32frombits(0x00010000)
+		s.repeat("src", float64(top), float64(bottom), math.Inf(-1), math.NaN())
 	}},
 	{"pair", "infinities and NaN", func(s *sample) { s.repeat("src", math.Inf(1), 1, math.Inf(-1), 2, math.NaN()) }},
 }

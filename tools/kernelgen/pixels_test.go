@@ -131,9 +131,10 @@ func TestPixelColours(t *testing.T) {
 				red, green, blue := color.YCbCrToRGB(y, cb[i/shared], cr[i/shared])
 				want = append(want, red, green, blue)
 			}
-			extents{dst: make([]byte, 24*groups+4), in: [][]byte{luma, cb, cr}, call: func(m *machine, p *program, dst *memory, in []*memory) {
+			call := func(m *machine, p *program, dst *memory, in []*memory) {
 				m.call(p, dst, in[0], in[1], in[2], groups)
-			}}.check(t, name, want)
+			}
+			extents{dst: make([]byte, 24*groups+4), in: [][]byte{luma, cb, cr}, call: call}.check(t, name, want)
 		}
 	}
 }
@@ -224,9 +225,8 @@ func TestPixelDCTReference(t *testing.T) {
 			t.Run(fmt.Sprintf("wave %d,%d", u, v), func(t *testing.T) {
 				var b pixel.Block
 				b[0], b[8*u+v] = 160, 400
-				x := extents{dst: make([]byte, 64), in: [][]byte{bytesOfBlock(b)}, call: func(m *machine, p *program, dst *memory, in []*memory) {
-					m.call(p, dst, 8, in[0])
-				}}
+				call := func(m *machine, p *program, dst *memory, in []*memory) { m.call(p, dst, 8, in[0]) }
+				x := extents{dst: make([]byte, 64), in: [][]byte{bytesOfBlock(b)}, call: call}
 				stopped, got := x.run(pixelKernels()["inverseDCTAVX2"], 0)
 				if stopped != "" {
 					t.Fatal(stopped)
