@@ -244,11 +244,9 @@ func (s *sample) step(shape string) int {
 	return math.MaxInt
 }
 
-// run calls the kernel and holds everything it may touch against the reference.
-func (k kernelCase) run(t *testing.T, p *program, s *sample) {
-	t.Helper()
-	m, held := newMachine(), map[string]*memory{}
-	var arguments []any
+// arguments puts the numbers of a call into the memory of a machine.
+func (s *sample) arguments(m *machine, p *program) (arguments []any, held map[string]*memory) {
+	held = map[string]*memory{}
 	for v := range p.parameters().Variables() {
 		form, points := storageOf(v)
 		switch {
@@ -266,6 +264,14 @@ func (k kernelCase) run(t *testing.T, p *program, s *sample) {
 			arguments = append(arguments, int(s.numbers[v.Name()]))
 		}
 	}
+	return arguments, held
+}
+
+// run calls the kernel and holds everything it may touch against the reference.
+func (k kernelCase) run(t *testing.T, p *program, s *sample) {
+	t.Helper()
+	m := newMachine()
+	arguments, held := s.arguments(m, p)
 	var result []byte
 	if stopped := fault(func() { result = m.call(p, arguments...) }); stopped != "" {
 		t.Fatalf("%d rows of %d: %s", s.rows, s.cols, stopped)

@@ -45,7 +45,7 @@ func encode(i *ir.Instruction) error {
 	for _, op := range i.Operands {
 		register, ok := op.(reg.Physical)
 		if !ok {
-			return fmt.Errorf("operand %v of %s is no register", op, i.Opcode)
+			return fmt.Errorf("operand %s of %s is no register", op.Asm(), i.Opcode)
 		}
 		numbers = append(numbers, byte(register.PhysicalIndex()))
 	}

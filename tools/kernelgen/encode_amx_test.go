@@ -80,30 +80,33 @@ func TestTileCodeRefuses(t *testing.T) {
 
 // TestTileCodeAgainstGNU holds the encoder against the GNU assembler over all registers and random addresses.
 func TestTileCodeAgainstGNU(t *testing.T) {
-	for _, program := range []string{"as", "objdump"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("not tested: the encoder of AMX against the GNU assembler, since there is no %s (Debian package binutils)", program)
-		}
-	}
-	var source strings.Builder
-	source.WriteString(".intel_syntax noprefix\n")
-	var want []string
+	var lines []string
+	var codes [][]byte
 	for _, i := range randomTileInstructions() {
 		code, err := tileCode(i.opcode, i.operands)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, hex.EncodeToString(code))
-		source.WriteString(i.intel + "\n")
+		lines, codes = append(lines, i.intel), append(codes, code)
 	}
-	lines := strings.Split(source.String(), "\n")[1:]
-	got := assembled(t, source.String())
-	if len(got) != len(want) {
-		t.Fatalf("the assembler made %d instructions of %d", len(got), len(want))
+	compareWithGNU(t, lines, codes)
+}
+
+// compareWithGNU holds the bytes of instructions against those that the GNU assembler makes of their text.
+func compareWithGNU(t *testing.T, lines []string, codes [][]byte) {
+	t.Helper()
+	for _, program := range []string{"as", "objdump"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("not tested: the encoder against the GNU assembler, since there is no %s (Debian package binutils)", program)
+		}
 	}
-	for n := range want {
-		if got[n] != want[n] {
-			t.Errorf("%s is %s, want %s", lines[n], want[n], got[n])
+	want := assembled(t, ".intel_syntax noprefix\n"+strings.Join(lines, "\n")+"\n")
+	if len(want) != len(lines) {
+		t.Fatalf("the assembler made %d instructions of %d", len(want), len(lines))
+	}
+	for n, code := range codes {
+		if got := hex.EncodeToString(code); got != want[n] {
+			t.Errorf("%s is %s, want %s", lines[n], got, want[n])
 		}
 	}
 }
@@ -150,11 +153,11 @@ func randomTileInstructions() (all []tileInstruction) {
 // assembled returns the bytes of each instruction of a source, as the GNU assembler makes them.
 func assembled(t *testing.T, source string) (code []string) {
 	t.Helper()
-	object := filepath.Join(t.TempDir(), "tiles.o")
+	object := filepath.Join(t.TempDir(), "instructions.o")
 	assembler := exec.Command("as", "--64", "-o", object, "-")
 	assembler.Stdin, assembler.Stderr = strings.NewReader(source), os.Stderr
 	if err := assembler.Run(); err != nil {
-		t.Skipf("not tested: the encoder of AMX against the GNU assembler, which does not know AMX (%v)", err)
+		t.Skipf("not tested: the encoder against the GNU assembler, which does not know the instructions (%v)", err)
 	}
 	listing, err := exec.Command("objdump", "-d", "--insn-width=16", "-M", "intel", object).Output()
 	if err != nil {

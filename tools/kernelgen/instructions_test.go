@@ -28,6 +28,7 @@ var instructions = map[string]func(m *machine, ops []operand.Op){
 	"SHLQ":        arithmetic(func(a, b uint64) uint64 { return b << a }),
 	"SHRQ":        arithmetic(func(a, b uint64) uint64 { return b >> a }),
 	"NEGQ":        func(m *machine, ops []operand.Op) { m.result(ops[0], -m.integer(ops[0], 8)) },
+	"INCQ":        func(m *machine, ops []operand.Op) { m.result(ops[0], m.integer(ops[0], 8)+1) },
 	"DECQ":        func(m *machine, ops []operand.Op) { m.result(ops[0], m.integer(ops[0], 8)-1) },
 	"TESTQ":       test(8),
 	"TESTB":       test(1),
@@ -72,6 +73,23 @@ var instructions = map[string]func(m *machine, ops []operand.Op){
 	"VBLENDVPS":   wordwise(blend),
 	"VCMPPS":      (*machine).compare,
 	"VUCOMISS":    (*machine).compareLowest,
+	// Whole numbers, of which only pixels are made.
+	"VMOVDQA":      moveVector(false),
+	"VPSUBD":       wordwise(func(x []uint32) uint32 { return x[1] - x[0] }),
+	"VPMULLD":      wordwise(func(x []uint32) uint32 { return x[1] * x[0] }),
+	"VPMAXSD":      wordwise(func(x []uint32) uint32 { return uint32(max(int32(x[1]), int32(x[0]))) }),
+	"VPMINSD":      wordwise(func(x []uint32) uint32 { return uint32(min(int32(x[1]), int32(x[0]))) }),
+	"VPSRAD":       shift(func(w uint32, by int) uint32 { return uint32(int32(w) >> by) }),
+	"VPSLLQ":       (*machine).shiftDoubleWords,
+	"VPADDSW":      (*machine).addSaturated,
+	"VPACKSSDW":    pack(4, math.MinInt16, math.MaxInt16),
+	"VPACKUSWB":    pack(2, 0, math.MaxUint8),
+	"VPMOVZXBD":    extended(1, 4),
+	"VPMOVZXDQ":    extended(4, 8),
+	"VPSHUFB":      (*machine).shuffleBytes,
+	"VEXTRACTI128": extract(16),
+	"VMOVQ":        low(8),
+	"VMOVHPS":      func(m *machine, ops []operand.Op) { m.set(ops[1], m.get(ops[0], 16)[8:]) },
 	// Halves, quarters and other parts of vectors.
 	"VBROADCASTSS":  (*machine).broadcast,
 	"VEXTRACTF128":  extract(16),
@@ -83,7 +101,7 @@ var instructions = map[string]func(m *machine, ops []operand.Op){
 	"VPMOVZXWD":     widen,
 	"VPMOVZXWD.Z":   widen,
 	"VPMOVDW":       (*machine).lowerHalves,
-	"VPACKUSDW":     (*machine).pack,
+	"VPACKUSDW":     pack(4, 0, math.MaxUint16),
 	"VPERMQ":        (*machine).permuteQuarters,
 	"VPERM2F128":    (*machine).permuteHalves,
 	"VUNPCKLPS":     within128(func(a, b []uint32) []uint32 { return []uint32{b[0], a[0], b[1], a[1]} }),
@@ -352,17 +370,22 @@ func (m *machine) lowerHalves(ops []operand.Op) {
 	}
 }
 
-// pack cuts signed numbers of 32 bits to unsigned ones of 16.
-func (m *machine) pack(ops []operand.Op) {
-	n := sizeOf(ops[2]) / 4
-	high, low := m.words(ops[0], n), m.words(ops[1], n)
-	var data []byte
-	for first := 0; first < n; first += 4 {
-		for _, w := range append(low[first:first+4:first+4], high[first:first+4]...) {
-			data = binary.LittleEndian.AppendUint16(data, uint16(min(max(int32(w), 0), math.MaxUint16)))
+// pack cuts signed numbers of size bytes to half as many, which hold those from low to high.
+func pack(size int, low, high int64) func(*machine, []operand.Op) {
+	return func(m *machine, ops []operand.Op) {
+		n := sizeOf(ops[2])
+		second, first := m.get(ops[0], n), m.get(ops[1], n)
+		var data []byte
+		for at := 0; at < n; at += 16 {
+			for _, part := range [][]byte{first[at:][:16], second[at:][:16]} {
+				for ; len(part) > 0; part = part[size:] {
+					value := min(max(signed(part[:size]), low), high)
+					data = append(data, binary.LittleEndian.AppendUint64(nil, uint64(value))[:size/2]...)
+				}
+			}
 		}
+		m.set(ops[2], data)
 	}
-	m.set(ops[2], data)
 }
 
 func (m *machine) permuteQuarters(ops []operand.Op) {

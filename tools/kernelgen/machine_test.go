@@ -39,10 +39,15 @@ type memory struct {
 	writable bool
 }
 
-// kernels are the functions of all files by name, before instructions are replaced by bytes.
-var kernels = sync.OnceValue(func() map[string]*program {
+// kernels and pixelKernels are the functions of a package's files by name, before instructions are replaced by bytes.
+var (
+	kernels      = sync.OnceValue(func() map[string]*program { return programs(kernelFiles) })
+	pixelKernels = sync.OnceValue(func() map[string]*program { return programs(pixelFiles) })
+)
+
+func programs(files []file) map[string]*program {
 	all := map[string]*program{}
-	for _, f := range kernelFiles {
+	for _, f := range files {
 		file, err := compile(f.emit)
 		if err != nil {
 			panic(fmt.Sprintf("%s: %v", f.name, err))
@@ -58,7 +63,7 @@ var kernels = sync.OnceValue(func() map[string]*program {
 		}
 	}
 	return all
-})
+}
 
 // program is a function whose jumps have found their places.
 type program struct {
@@ -90,6 +95,15 @@ func newMachine() *machine {
 	}
 	for i := range m.masks {
 		m.masks[i] = math.MaxUint64 - uint64(i)
+	}
+	for i := range m.vectors {
+		used := m.vectors[i][:]
+		if i < 16 {
+			used = used[:16] // Go itself keeps what is above them zero
+		}
+		for k := range used {
+			used[k] = 0xff // NaN in any type
+		}
 	}
 	return m
 }
@@ -250,11 +264,11 @@ func (m *machine) get(op operand.Op, n int) []byte {
 	return append([]byte(nil), m.vectors[r.PhysicalIndex()][:n]...)
 }
 
-// constant is a constant as 64 bits, with its sign.
+// constant is a constant as 64 bits. Go's assembler takes the number that is printed, and finds an encoding for it.
 func constant(op operand.Constant) uint64 {
 	switch op := op.(type) {
 	case operand.U8:
-		return uint64(int64(int8(op)))
+		return uint64(op)
 	case operand.U32:
 		return uint64(op)
 	}

@@ -5,8 +5,11 @@ package main
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/ir"
@@ -50,13 +53,29 @@ var kernelFiles = []file{
 func main() {
 	dir := flag.String("dir", ".", "directory of the package, where the files are written")
 	flag.Parse()
-	name := filepath.Base(*dir)
+	if err := generate(*dir); err != nil {
+		fmt.Fprintln(os.Stderr, "kernelgen:", err)
+		os.Exit(1)
+	}
+}
+
+// generate writes all files of the package in a directory, which has its name.
+func generate(dir string) error {
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(whole)
+	if files[name] == nil {
+		return fmt.Errorf("there is no assembly for package %s: -dir must name one of %s",
+			name, strings.Join(slices.Sorted(maps.Keys(files)), ", "))
+	}
 	for _, f := range files[name] {
-		if err := write(filepath.Join(*dir, f.name+"_amd64"), name, f.emit); err != nil {
-			fmt.Fprintf(os.Stderr, "kernelgen: %s: %v\n", f.name, err)
-			os.Exit(1)
+		if err := write(filepath.Join(dir, f.name+"_amd64"), name, f.emit); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
+	return nil
 }
 
 // write compiles what emit declares and writes path.s and path.go of a package.
