@@ -1,11 +1,11 @@
 package run
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"pretrain/export"
+	"pretrain/internal/atomicfile"
 	"pretrain/train"
 )
 
@@ -29,15 +29,17 @@ func (r *Run) Export(options ExportOptions) error {
 	if err := options.check(weights.Model); err != nil {
 		return train.Usage(err)
 	}
+	for _, file := range []string{options.Out, export.DescriptionPath(options.Out)} {
+		if err := atomicfile.Check(file, options.Overwrite); err != nil {
+			return train.Usage(err)
+		}
+	}
 	save := export.SaveOptions{Format: options.Format, Overwrite: options.Overwrite}
 	save.ONNX.UInt8 = options.UInt8
 	if save.ONNX.Layers, err = r.layers(options.Layers); err != nil {
 		return err
 	}
-	if err = export.Save(options.Out, weights, save); errors.Is(err, export.ErrExists) {
-		return train.Usage(err)
-	}
-	return err
+	return export.Save(options.Out, weights, save)
 }
 
 // check reports a format that does not fit the backbone, and options of another format.

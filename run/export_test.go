@@ -54,6 +54,15 @@ func testExportAgain(t *testing.T, opened *Run, options ExportOptions) {
 
 func testExportMistakes(t *testing.T, opened *Run) {
 	out := filepath.Join(t.TempDir(), "x")
+	taken := filepath.Join(t.TempDir(), "pictures.txt")
+	write(t, taken, nil)
+	for _, overwrite := range []bool{false, true} {
+		below := ExportOptions{Out: filepath.Join(taken, "weights.safetensors"), Format: export.FormatSafetensors, Overwrite: overwrite}
+		var usage *train.UsageError
+		if err := opened.Export(below); !errors.As(err, &usage) || !strings.Contains(err.Error(), taken+" is a file, not a folder") {
+			t.Errorf("a file in the way of the folder, overwrite %v: %v", overwrite, err)
+		}
+	}
 	for want, options := range map[string]ExportOptions{
 		"--format \"pickle\"":   {Format: "pickle"},
 		"use that format":       {Format: export.FormatTorchvision},

@@ -68,6 +68,7 @@ func (e *extractor) run(ctx context.Context) (Extraction, error) {
 
 // extractor is one extraction under way.
 type extractor struct {
+	progress func(done, total int)
 	options  ExtractOptions
 	model    *eval.Model
 	layers   []int
@@ -80,7 +81,7 @@ type extractor struct {
 
 // newExtractor finds all mistakes in what is asked for, before any feature is computed.
 func (r *Run) newExtractor(ctx context.Context, options ExtractOptions) (*extractor, error) {
-	e := &extractor{options: options}
+	e := &extractor{options: options, progress: r.progress}
 	reading, err := r.reading(options)
 	if err != nil {
 		return nil, err
@@ -166,7 +167,10 @@ func (e *extractor) openPartial() (err error) {
 
 // compute adds the features of the pictures that are still missing.
 func (e *extractor) compute(ctx context.Context) error {
+	total := e.pictures.Len()
+	e.progress(e.partial.Pictures(), total)
 	return e.model.WalkFrom(ctx, e.source, e.partial.Pictures(), func(v eval.Vectors) error {
+		defer func() { e.progress(e.partial.Pictures(), total) }()
 		if v.Bad != nil {
 			return e.partial.AddBad(v.Path, v.Bad)
 		}

@@ -29,6 +29,7 @@ func TestExtracting(t *testing.T) {
 	t.Run("shards", func(t *testing.T) { testShards(t, opened) })
 	t.Run("resume", func(t *testing.T) { testResume(t, opened) })
 	t.Run("resume otherwise", func(t *testing.T) { testResumeOtherwise(t, opened) })
+	t.Run("progress", func(t *testing.T) { testProgress(t, opened) })
 	t.Run("leftover", func(t *testing.T) { testLeftover(t, opened) })
 }
 
@@ -213,6 +214,50 @@ func testResume(t *testing.T, opened *Run) {
 			}
 		}
 	}
+}
+
+// testProgress: the count begins at what is done, goes on by one, readable or not, and ends at all pictures; a stopped
+// extraction does not claim the rest. What else reads a folder counts too.
+func testProgress(t *testing.T, opened *Run) {
+	var counts []int
+	opened.Progress = func(done, total int) {
+		if total != 201 {
+			t.Errorf("%d of %d pictures", done, total)
+		}
+		counts = append(counts, done)
+	}
+	defer func() { opened.Progress = nil }()
+	pictures := few(t, filepath.Join(samples, "train"), 200)
+	options := ExtractOptions{Data: pictures, Out: filepath.Join(t.TempDir(), "f.npy"), Resume: true}
+	interrupt(t, opened, options, 130, nil)
+	if want := numbers(0, 128); !slices.Equal(counts, want) {
+		t.Errorf("stopped at 130, it told %v", counts)
+	}
+	counts = nil
+	extract(t, opened, options)
+	if want := numbers(128, 201); !slices.Equal(counts, want) {
+		t.Errorf("gone on, it told %v", counts)
+	}
+	counts = nil
+	folder, err := opened.openFolder(t.Context(), pictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened.features(t.Context(), folder, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSorted(counts) || counts[0] != 0 || counts[len(counts)-1] != 201 {
+		t.Errorf("reading a layer told %v", counts)
+	}
+}
+
+// numbers are those from the first to the last.
+func numbers(first, last int) []int {
+	var all []int
+	for i := first; i <= last; i++ {
+		all = append(all, i)
+	}
+	return all
 }
 
 // testResumeOtherwise: what was begun with other options, other pictures or other weights is refused and kept.

@@ -19,7 +19,7 @@ type BestLayer struct {
 	Layer      int     `json:"layer"`      // from 1
 	Probe      string  `json:"probe"`      // by whose accuracy it was chosen
 	Validation float64 `json:"validation"` // that accuracy, between 0 and 1
-	Grid       int     `json:"grid"`       // cells along a side of the map that the layer was read as; 1 = one mean
+	Grid       int     `json:"grid"`       // cells along a side of the map that the layer was read as: 1, one mean
 }
 
 func (r *Run) bestLayerFile() string {
@@ -41,7 +41,8 @@ func (r *Run) StoreBestLayer(best BestLayer) error {
 	})
 }
 
-// BestLayer is the choice that the run keeps. A run that was never evaluated has none: a train.UsageError.
+// BestLayer is the choice that the run keeps. A run that was never evaluated has none, nor has one whose choice is among
+// layers that were read as grids, since everybody else reads them as one mean: a train.UsageError.
 func (r *Run) BestLayer() (BestLayer, error) {
 	var best BestLayer
 	content, err := os.ReadFile(r.bestLayerFile())
@@ -55,9 +56,13 @@ func (r *Run) BestLayer() (BestLayer, error) {
 		err = r.Model.CheckLayer(best.Layer)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w; evaluate the run again to write it anew", r.bestLayerFile(), err)
+		return best, fmt.Errorf("%s: %w; evaluate the run again to write it anew", r.bestLayerFile(), err)
 	}
-	return best, err
+	if best.Grid > 1 {
+		return best, train.Usage(fmt.Errorf("%s: the layer was chosen when read as a grid of %d×%d cells, and is read as one mean here: choose one by `pretrain eval` without --grid, or name a layer from 1 to %d",
+			r.bestLayerFile(), best.Grid, best.Grid, r.Model.Layers()))
+	}
+	return best, nil
 }
 
 // Layer reads a layer as users name it: a number from 1, "last" or nothing for the last one, "best" for the one that an

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -107,15 +106,11 @@ func outputs(folder string, names []string) []string {
 	return append(files, filepath.Join(folder, "all.png"))
 }
 
-// checkFree refuses files that are there, before any work, and a folder that is none.
+// checkFree refuses files that cannot be written, before any work.
 func checkFree(files []string, overwrite bool) error {
-	folder := filepath.Dir(files[0])
-	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
-		return train.Usage(fmt.Errorf("--out: %s is not a folder: name one", folder))
-	}
 	for _, file := range files {
-		if _, err := os.Lstat(file); err == nil && !overwrite {
-			return train.Usage(fmt.Errorf("--out: %s is there already: add --overwrite to replace it, or name another folder", file))
+		if err := atomicfile.Check(file, overwrite); err != nil {
+			return train.Usage(fmt.Errorf("--out: %w", err))
 		}
 	}
 	return nil

@@ -149,6 +149,12 @@ type features struct {
 	bad     []eval.Bad
 }
 
+func (r *Run) progress(done, total int) {
+	if r.Progress != nil {
+		r.Progress(done, total)
+	}
+}
+
 // features reads a layer of all pictures; see, if it is given, gets every picture as observed says. That no picture can be
 // read is an error.
 func (r *Run) features(ctx context.Context, p pictures, layer int, see func(int, data.Image)) (features, error) {
@@ -157,12 +163,17 @@ func (r *Run) features(ctx context.Context, p pictures, layer int, see func(int,
 	if see != nil {
 		dataset = observed{dataset, see}
 	}
+	r.progress(0, p.Len())
 	bad, err := r.Model.Walk(ctx, dataset, func(v eval.Vectors) error {
+		r.progress(v.Index, p.Len())
 		f.Data = append(f.Data, v.Layers[layer-1]...)
 		f.numbers = append(f.numbers, v.Index)
 		f.Rows++
 		return nil
 	})
+	if err == nil {
+		r.progress(p.Len(), p.Len())
+	}
 	f.bad = append(slices.Clone(p.bad), bad...)
 	if err == nil && f.Rows == 0 && len(f.bad) > 0 {
 		err = train.Usage(fmt.Errorf("none of %d pictures can be read; the first one, %s: %w", len(f.bad), f.bad[0].Path, f.bad[0].Err))

@@ -234,8 +234,40 @@ func testBestLayer(t *testing.T, opened *Run) {
 			t.Errorf("layer %d is kept, and %+v", kept.Layer, row)
 		}
 	}
+	evaluate(EvaluateOptions{Grid: 2, Features: []string{"pretrained"}})
+	if again, err := opened.BestLayer(); err != nil || again != kept {
+		t.Errorf("an evaluation of grids changed the choice %+v to %+v (%v)", kept, again, err)
+	}
 	if layer, err := opened.Layer("best"); err != nil || layer != kept.Layer {
 		t.Errorf("layer best is %d (%v)", layer, err)
+	}
+	testUnusableChoices(t, opened, kept)
+}
+
+// testUnusableChoices: a choice that was made otherwise, is damaged, or is of another network is not taken for one.
+func testUnusableChoices(t *testing.T, opened *Run, kept BestLayer) {
+	file := filepath.Join(string(opened.Directory), "eval", "best_layer.json")
+	whole := read(t, file)
+	for content, want := range map[string]string{
+		`{"layer": 1, "probe": "knn", "validation": 0.5, "grid": 4}`: "grid of 4×4 cells",
+		`{"layer": 9, "probe": "knn", "validation": 0.5, "grid": 1}`: "layer 9",
+		`{"layer": 0}`:       "layer 0",
+		`{"layer": "first"}`: "evaluate the run again",
+		string(whole[:9]):    "evaluate the run again",
+		``:                   "evaluate the run again",
+	} {
+		write(t, file, []byte(content))
+		if layer, err := opened.Layer("best"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q gives layer %d, %v; want an error with %q", content, layer, err, want)
+		}
+	}
+	for _, layer := range []int{0, 3} {
+		if err := opened.StoreBestLayer(BestLayer{Layer: layer, Grid: 1}); err == nil {
+			t.Errorf("layer %d is kept in a run of two layers", layer)
+		}
+	}
+	if err := opened.StoreBestLayer(kept); err != nil || !bytes.Equal(read(t, file), whole) {
+		t.Errorf("what was kept cannot be kept again: %v", err)
 	}
 }
 

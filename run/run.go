@@ -28,7 +28,10 @@ type Run struct {
 	Config    *configs.Config
 	Model     *eval.Model
 	Step      int64 // of the checkpoint
-	engine    *kernel.Engine
+	// Progress is told how many of a command's pictures are read, at first before any is, and at last all of them unless
+	// something fails; nil = nobody watches.
+	Progress func(done, total int)
+	engine   *kernel.Engine
 }
 
 // batch is the number of pictures that the backbone reads at once.

@@ -30,7 +30,8 @@ func (r *Run) SearchPage(ctx context.Context, options SearchOptions, out string,
 		return result, err
 	}
 	page.Title = "Near pictures in " + filepath.Base(filepath.Clean(options.Index))
-	page.About = fmt.Sprintf("%d queries among %d pictures, layer %d of %s", len(result.Answers), result.Pictures, result.Layer, r.Model.Backbone.Name())
+	page.About = fmt.Sprintf("Each query with the nearest of %d pictures and their cosine similarity, by layer %d of %s",
+		result.Pictures, result.Layer, r.Model.Backbone.Name())
 	if err := page.WriteHTML(file); err != nil {
 		return result, err
 	}
@@ -72,8 +73,7 @@ func (r *Run) nearPage(ctx context.Context, result SearchResult, s *searchable, 
 				place[found.picture] = len(sprites)
 				sprites, wanted = append(sprites, data.Image{}), append(wanted, found.picture)
 			}
-			similar := view.Cos(found.Similarity)
-			row.Near = append(row.Near, view.Picture{Sprite: place[found.picture], Caption: found.Path, Similar: &similar})
+			row.Near = append(row.Near, view.Picture{Sprite: place[found.picture], Caption: found.Path, Similar: &found.Similarity})
 		}
 		page.Answers = append(page.Answers, row)
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"pretrain/internal/terminal"
 	"pretrain/page"
 )
 
@@ -46,16 +47,13 @@ func (s *session) progressHook() Hook {
 	}
 	told := time.Now()
 	return hookFunc(func(_ context.Context, report StepReport) error {
-		if position := report.Position; time.Since(told) >= linePeriod || position.Done() {
+		if position := report.Position; time.Since(told) >= terminal.LinePeriod || position.Done() {
 			told = time.Now()
 			s.log.Info("progress", zap.Int("step", position.Step), zap.Int("steps", position.Steps), zap.Float64("loss", report.Loss))
 		}
 		return nil
 	})
 }
-
-// linePeriod is the time between two lines about the progress.
-const linePeriod = 10 * time.Second
 
 // consoleEncoding leaves out what a person at a terminal does not need: dates and callers.
 func consoleEncoding() zapcore.EncoderConfig {

@@ -42,9 +42,7 @@ func (p *progress) begin(names []string, position Position, bar bool) {
 	p.names, p.drawn = names, time.Now()
 	if bar && !position.Done() {
 		p.names = terminal.ShortNames(names)
-		p.bar = progressbar.NewOptions(position.Steps,
-			progressbar.OptionSetWriter(p.console), progressbar.OptionSetWidth(5), progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionUseANSICodes(true))
+		p.bar = terminal.NewBar(p.console, position.Steps)
 		_ = p.bar.Set(position.Step)
 	}
 }
@@ -54,9 +52,9 @@ func (p *progress) AfterStep(_ context.Context, report StepReport) error {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	speed := p.speed.add(report.Pictures, report.Duration)
-	due := linePeriod
+	due := terminal.LinePeriod
 	if p.bar != nil {
-		due = 200 * time.Millisecond
+		due = terminal.BarPeriod
 	}
 	if time.Since(p.drawn) < due && !report.Position.Done() {
 		return nil
@@ -79,7 +77,7 @@ func (p *progress) describe(report StepReport, speed float64) string {
 	if p.bar == nil {
 		return full
 	}
-	room := p.room()
+	room := terminal.BarRoom(p.columns)
 	short := fmt.Sprintf("%.0f/s ETA %s loss %s", speed, left, terminal.Loss(sum))
 	for _, wording := range []string{full, fmt.Sprintf("%.0f/s ETA %s%s", speed, left, losses), short} {
 		if len(wording) <= room {
@@ -97,25 +95,6 @@ func (p *progress) losses(tasks []TaskResult) (text string, sum float64) {
 		sum += result.Loss
 	}
 	return line.String(), sum
-}
-
-// Columns of a terminal that nobody measured, and of what the bar's line has besides its description: percentage, bar
-// of five, spaces, and the last column, which would make some terminals go on to the next line.
-const (
-	usualColumns = 80
-	barColumns   = 16
-)
-
-// room is the number of columns for the description of the bar.
-func (p *progress) room() int {
-	columns := 0
-	if p.columns != nil {
-		columns = p.columns()
-	}
-	if columns <= 0 {
-		columns = usualColumns
-	}
-	return max(0, columns-barColumns)
 }
 
 // Write prints a log line above the bar.

@@ -76,9 +76,9 @@ func TestTheBarFitsItsTerminal(t *testing.T) {
 				}
 			}
 			p.end()
-			line, most := widestBar(out.text.String()), max(test.columns, barColumns+1)
+			line, most := widestBar(out.text.String()), max(test.columns, 17) // a bar takes 16 columns, whatever there is
 			if test.columns == 0 {
-				most = usualColumns
+				most = 80
 			}
 			if width := utf8.RuneCountInString(line); width >= most {
 				t.Errorf("the bar has %d of %d columns: %q", width, most, line)

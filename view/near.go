@@ -19,9 +19,9 @@ type Answer struct {
 
 // Picture is a captioned sprite.
 type Picture struct {
-	Sprite  int    `json:"sprite"`
-	Caption string `json:"caption"`
-	Similar *Cos   `json:"similar,omitempty"` // to the query; nil for the query itself
+	Sprite  int      `json:"sprite"`
+	Caption string   `json:"caption"`
+	Similar *float32 `json:"similar,omitempty"` // cosine to the query; nil for the query itself
 }
 
 // WriteHTML writes the page. It refers to nothing outside itself.

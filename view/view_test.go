@@ -86,7 +86,7 @@ var dataOf = regexp.MustCompile(`(?s)<script type="application/json" id="data">(
 // TestPagesNeedNothingElse: no page refers to another file or server, and the names of files cannot break it.
 func TestPagesNeedNothingElse(t *testing.T) {
 	m := newMap(t)
-	similar := Cos(0.5)
+	similar := float32(0.5)
 	near := Near{Title: m.Title, Answers: []Answer{{Query: Picture{Caption: m.Paths[0]}, Near: []Picture{{1, m.Paths[1], &similar}}}}, Sprites: m.Sprites, Count: 3}
 	var mapPage, nearPage bytes.Buffer
 	if err := m.WriteHTML(&mapPage); err != nil {

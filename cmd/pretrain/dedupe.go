@@ -45,11 +45,11 @@ of the paths.`,
 }
 
 func (p program) dedupe(ctx context.Context, directory string, options run.DedupeOptions, asJSON bool) error {
-	opened, err := run.Open(directory)
+	opened, done, err := p.openWatched(directory)
 	if err != nil {
 		return err
 	}
-	defer opened.Close()
+	defer done()
 	copies, err := opened.Dedupe(ctx, options)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ random weights and the bare pixels. The first folder under DIR that a picture is
 
 The best layer of each is chosen on --val or, without it, on a fifth of --train that is held out for that; nothing is
 ever chosen on --test. With a linear or a k-NN probe on all layers the best one is kept in the run: extract it by
---layer best.
+--layer best. With --grid nothing is kept, as other commands read a layer as one mean.
 
 Besides the probes knn and linear, which classify, there are few_shot (the nearest class mean of 1, 5 or 10 labelled
 pictures a class), kmeans (how clusters agree with classes), retrieval (pictures of the same class among the nearest)
@@ -91,9 +91,13 @@ func (p program) evaluate(ctx context.Context, directory string, options run.Eva
 	return keepBestLayer(report.table, opened, measured)
 }
 
-// keepBestLayer stores the layer that was chosen among all, and says so.
+// keepBestLayer stores the layer that was chosen among all, and says so, or why none is.
 func keepBestLayer(w io.Writer, opened *run.Run, measured eval.Report) error {
 	best := measured.BestLayer
+	if best == nil && measured.Grid > 1 {
+		_, err := fmt.Fprintf(w, "no layer is kept for --layer best, which is read as one mean: evaluate without --grid to choose one\n")
+		return err
+	}
 	if best == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pretrain/internal/terminal"
 	"pretrain/run"
 )
 
@@ -31,6 +32,8 @@ flat list in .parquet, whose metadata entry shape.vector tells positions and cha
 
 Pictures that cannot be read have no row and are listed in FILE.unreadable.txt.
 
+What takes long shows its progress on standard error.
+
 Features gather in the folder FILE.partial, and FILE appears when it is whole. After Ctrl-C, a crash or a full disk the
 same command with --resume goes on, and gives the same bytes in the end. The disk must hold the features twice.`,
 		Example: `  pretrain extract runs/first --data pictures --out features.npy
@@ -38,11 +41,11 @@ same command with --resume goes on, and gives the same bytes in the end. The dis
   pretrain extract runs/first --data pictures --out part0.parquet --shard 0/4 --precision auto --resume`,
 		Args: one("RUN"),
 		RunE: work(func(command *cobra.Command, arguments []string) error {
-			opened, err := run.Open(arguments[0])
+			opened, done, err := p.openWatched(arguments[0])
 			if err != nil {
 				return err
 			}
-			defer opened.Close()
+			defer done()
 			written, err := opened.Extract(command.Context(), options)
 			if err != nil {
 				return err
@@ -67,6 +70,16 @@ same command with --resume goes on, and gives the same bytes in the end. The dis
 	complete(command, "pool", run.Pools()...)
 	complete(command, "precision", run.Precisions()...)
 	return command
+}
+
+// openWatched opens a run and shows on standard error how many pictures it has read. The caller calls done at the end.
+func (p program) openWatched(directory string) (opened *run.Run, done func(), err error) {
+	if opened, err = run.Open(directory); err != nil {
+		return nil, nil, err
+	}
+	progress := &terminal.Progress{Console: p.stderr, Bar: p.terminal, Columns: p.errColumns}
+	opened.Progress = progress.Show
+	return opened, func() { progress.End(); opened.Close() }, nil
 }
 
 // sayExtracted tells what was written, and what was left out.

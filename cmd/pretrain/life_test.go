@@ -137,6 +137,8 @@ func checkEval(t *testing.T, run, data string) {
 		t.Error(err)
 	}
 	expect(t, exitSuccess, []string{"WARNING", "best layer: ", "(knn, "}, append(arguments, "--features", "pretrained")...)
+	expect(t, exitSuccess, []string{"no layer is kept for --layer best", "without --grid"},
+		append(arguments, "--features", "pretrained", "--grid", "2")...)
 	expect(t, exitSuccess, []string{"Probe retrieval", "RECALL_10", "Health", "RANKME"},
 		append(arguments, "--probe", "retrieval", "--health", "--leaks=false", "--layers", "1")...)
 	expect(t, exitUsage, []string{"layer 3"}, append(arguments, "--layers", "3")...)

@@ -43,11 +43,11 @@ All of it can be done with the keyboard.`,
 }
 
 func (p program) drawMap(ctx context.Context, directory string, options run.MapOptions) error {
-	opened, err := run.Open(directory)
+	opened, done, err := p.openWatched(directory)
 	if err != nil {
 		return err
 	}
-	defer opened.Close()
+	defer done()
 	drawn, err := opened.Map(ctx, options)
 	if err != nil {
 		return err

@@ -90,11 +90,11 @@ func (p program) search(ctx context.Context, directory string, f searchFlags) er
 	if err := f.check(); err != nil {
 		return train.Usage(err)
 	}
-	opened, err := run.Open(directory)
+	opened, done, err := p.openWatched(directory)
 	if err != nil {
 		return err
 	}
-	defer opened.Close()
+	defer done()
 	f.options.Say = p.say
 	if f.recall {
 		return p.recall(ctx, opened, f)

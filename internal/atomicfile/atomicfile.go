@@ -121,18 +121,37 @@ func (f *File) Abort() {
 	f.file = nil
 }
 
-// Check fails as Create would if path cannot be taken: by a folder, or by a file that may not be replaced.
+// Check fails as Create would if path cannot be taken: by a folder, by a file that may not be replaced, or because a file
+// stands where its folder would have to be.
 func Check(path string, overwrite bool) error {
+	_, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s: %s is a file, not a folder: name a file in a folder", path, fileAbove(path))
+	case err != nil:
+		return err // it names the path
+	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() { // rename would say so after the work
 		return fmt.Errorf("%s: %w, as a folder: name a file", path, ErrExists)
 	}
 	if overwrite {
 		return nil
 	}
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w: add --overwrite to replace it, or name another file", path, ErrExists)
+	return fmt.Errorf("%s: %w: add --overwrite to replace it, or name another file", path, ErrExists)
+}
+
+// fileAbove is what stands in the way of path: the nearest of the names above it that exists.
+func fileAbove(path string) string {
+	above := filepath.Dir(path)
+	for above != filepath.Dir(above) {
+		if _, err := os.Lstat(above); err == nil {
+			break
+		}
+		above = filepath.Dir(above)
 	}
-	return nil
+	return above
 }
 
 // Write writes the file path through write, replacing any file of that name only when everything succeeded.

@@ -87,6 +87,39 @@ func TestFolderIsNoFile(t *testing.T) {
 	}
 }
 
+// TestFileInTheWayOfTheFolder: a file cannot lie below a file; the error names the one above, however far, and does not
+// say that the final name is taken.
+func TestFileInTheWayOfTheFolder(t *testing.T) {
+	folder := t.TempDir()
+	above := filepath.Join(folder, "pictures.txt")
+	if err := Write(above, false, text("a list")); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(folder, "link")
+	if err := os.Symlink(above, link); err != nil {
+		t.Fatal(err)
+	}
+	for path, named := range map[string]string{
+		filepath.Join(above, "out.npy"):           above,
+		filepath.Join(above, "a", "b", "out.npy"): above,
+		filepath.Join(link, "out.npy"):            link,
+	} {
+		for _, overwrite := range []bool{false, true} {
+			f, err := Create(path, overwrite)
+			if err == nil {
+				f.Abort()
+				t.Fatalf("%s is begun, overwrite %v", path, overwrite)
+			}
+			if errors.Is(err, ErrExists) || !strings.HasPrefix(err.Error(), path+": "+named+" is a file, not a folder") {
+				t.Errorf("overwrite %v: %v", overwrite, err)
+			}
+		}
+	}
+	if diff := cmp.Diff("a list", read(t, above)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCommitRefusesWhatAppearedMeanwhile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	f, err := Create(path, false)

@@ -7,7 +7,7 @@
   style.textContent = sprites.sheets.map((source, i) => `.sheet${i} { background-image: url(${source}); }`).join("\n");
   document.head.append(style);
   const total = data.count;
-  function figure(picture, query) {
+  function figure(picture) {
     const made = document.createElement("figure"), box = document.createElement("div"), caption = document.createElement("figcaption");
     const sheet = Math.floor(picture.sprite / perSheet), place = picture.sprite % perSheet;
     const inSheet = Math.min(perSheet, total - sheet * perSheet);
@@ -16,17 +16,22 @@
     box.style.backgroundPosition = `${-(place % sprites.columns) * shown}px ${-Math.floor(place / sprites.columns) * shown}px`;
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", picture.caption);
-    caption.textContent = (picture.similar === undefined ? "" : picture.similar.toFixed(2) + "  ") + picture.caption;
-    if (query) made.className = "query";
+    const head = document.createElement("b"), name = document.createElement("span");
+    head.textContent = picture.similar === undefined ? "query" : picture.similar.toFixed(3);
+    name.textContent = name.title = picture.caption;
+    name.className = "name";
+    caption.append(head, name);
     made.append(box, caption);
     return made;
   }
   document.getElementById("title").textContent = data.title;
   document.getElementById("about").textContent = data.about;
   document.getElementById("answers").append(...data.answers.map((answer) => {
-    const row = document.createElement("section");
+    const row = document.createElement("section"), near = document.createElement("div");
     row.className = "answer";
-    row.append(figure(answer.query, true), ...answer.near.map((picture) => figure(picture, false)));
+    near.className = "near";
+    near.append(...answer.near.map(figure));
+    row.append(figure(answer.query), near);
     return row;
   }));
 })();
