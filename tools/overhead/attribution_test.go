@@ -172,12 +172,20 @@ func TestAwaitDrawing(t *testing.T) {
 	if err := run.awaitDrawing(t.Context()); err != nil {
 		t.Errorf("a torn line: %v", err)
 	}
-	write(fmt.Sprintf(line, "checkpoint"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := run.awaitDrawing(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "end of an epoch") {
-		t.Errorf("no epoch ended: %v", err)
+	awaitInVain := func(when string) {
+		t.Helper()
+		if err := run.awaitDrawing(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "end of an epoch") {
+			t.Errorf("%s: %v", when, err)
+		}
 	}
+	write(fmt.Sprintf(line, "checkpoint"))
+	awaitInVain("no epoch ended")
+	if err := os.Remove(run.log()); err != nil {
+		t.Fatal(err)
+	}
+	awaitInVain("no log yet")
 	close(run.read)
 	if err := run.awaitDrawing(t.Context()); err == nil || !strings.Contains(err.Error(), "ended before") {
 		t.Errorf("the training ended: %v", err)

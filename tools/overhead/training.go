@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,7 +198,8 @@ func readDrawings(path string) (d drawings, err error) {
 // awaitDrawing waits until the pictures of the page have been drawn once.
 func (t *training) awaitDrawing(ctx context.Context) error {
 	for {
-		if d, err := readDrawings(t.log()); err != nil || d.count > 0 {
+		d, err := readDrawings(t.log())
+		if err == nil && d.count > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) { // the page is there before the log
 			return err
 		}
 		select {
