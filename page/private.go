@@ -52,5 +52,9 @@ func LastElement(value string) string {
 		return address.Scheme + "://" + address.Host
 	}
 	trimmed := strings.TrimRight(value, `/\`)
-	return trimmed[strings.LastIndexAny(trimmed, `/\`)+1:]
+	last := trimmed[strings.LastIndexAny(trimmed, `/\`)+1:]
+	if strings.Contains(value, "://") { // an address with mistakes may hold a password before its host
+		last = last[strings.LastIndexByte(last, '@')+1:]
+	}
+	return last
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"gonum.org/v1/gonum/stat"
+
 	"pretrain/metrics"
 )
 
@@ -59,8 +61,9 @@ const (
 	// A task that gains less than a twentieth over chance and whose loss has fallen by less than a twentieth has not begun
 	// to learn.
 	moved = 0.05
-	// Cosines of gradients waver around 0 where tasks have nothing to do with each other.
-	fighting = -0.1
+	// Cosines of gradients waver around 0 where tasks have nothing to do with each other, those of single looks by 0.1 to 0.3:
+	// only a mean that lies three standard errors below 0 says something.
+	fighting, fightingLooks, fightingErrors = -0.1, 5, 3
 )
 
 // Judge holds a run against the rules. Its verdict holds for what the run has recorded so far.
@@ -347,29 +350,32 @@ func (e evidence) notes(kind Kind) []string {
 
 // fights lists the tasks that work against each other, by the mean over the last closer looks.
 func (e evidence) fights() (notes []string) {
-	const looks = 5
-	sums, counts, seen := map[[2]string]float64{}, map[[2]string]float64{}, 0
+	const looks = 20
+	cosines, seen := map[[2]string][]float64{}, 0
 	for _, record := range slices.Backward(e.Records) {
 		if record.Inspection == nil {
 			continue
 		}
 		for _, c := range record.Inspection.Cosines {
 			if v := float64(c.Cosine); !math.IsNaN(v) {
-				sums[[2]string{c.Task, c.Other}] += v
-				counts[[2]string{c.Task, c.Other}]++
+				cosines[[2]string{c.Task, c.Other}] = append(cosines[[2]string{c.Task, c.Other}], v)
 			}
 		}
 		if seen++; seen == looks {
 			break
 		}
 	}
-	for pair, sum := range sums {
-		if cosine := sum / counts[pair]; cosine < fighting {
+	for pair, values := range cosines {
+		if cosine, deviation := stat.MeanStdDev(values, nil); areFighting(cosine, deviation, len(values)) {
 			notes = append(notes, fmt.Sprintf("%s and %s pull the backbone in opposite directions (cosine %.2f).", pair[0], pair[1], cosine))
 		}
 	}
 	slices.SortFunc(notes, cmp.Compare)
 	return notes
+}
+
+func areFighting(mean, deviation float64, looks int) bool {
+	return looks >= fightingLooks && mean < fighting && mean+fightingErrors*stat.StdErr(deviation, float64(looks)) < 0
 }
 
 // sentence begins text with a capital and ends it with a full stop.

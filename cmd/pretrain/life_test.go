@@ -206,7 +206,7 @@ func TestSignalsEndARunInOrder(t *testing.T) {
 		arguments := []string{"train", write(t, tiny), "--data", data, "--out", run, "--set", "train.epochs=100000"}
 		child := exec.Command(self, arguments...)
 		child.Env = append(os.Environ(), rowVariable+"=1")
-		said, got := interrupt(t, child, signal)
+		said, got := interrupt(t, child, signal, "step")
 		if got != code {
 			t.Errorf("%v: exit code %d, want %d\n%s", signal, got, code, said)
 		}
@@ -219,8 +219,8 @@ func TestSignalsEndARunInOrder(t *testing.T) {
 	}
 }
 
-// interrupt sends the signal when the run has reported a step, and returns the end of what the child said.
-func interrupt(t *testing.T, child *exec.Cmd, signal syscall.Signal) (said string, code int) {
+// interrupt sends the signal at the first line with a sign, and returns the end of what the child said.
+func interrupt(t *testing.T, child *exec.Cmd, signal syscall.Signal, sign string) (said string, code int) {
 	t.Helper()
 	errors, err := child.StderrPipe()
 	if err != nil {
@@ -234,7 +234,7 @@ func interrupt(t *testing.T, child *exec.Cmd, signal syscall.Signal) (said strin
 	lines := bufio.NewScanner(errors)
 	for lines.Scan() {
 		last = append(last, lines.Text())
-		if !sent && strings.Contains(lines.Text(), "step") {
+		if !sent && strings.Contains(lines.Text(), sign) {
 			sent = true
 			if err := child.Process.Signal(signal); err != nil {
 				t.Fatal(err)

@@ -25,7 +25,7 @@
   const trim = (v, digits) => String(Number(v.toPrecision(digits)));
   const writers = {
     ratio: (v) => (v > 0 && v < 0.0005 ? "< 0.1" : trim(100 * v, 3)) + " %",
-    seconds: (v) => v >= 1 || v === 0 ? trim(v, 3) + " s" : trim(1000 * v, 3) + " ms",
+    seconds: (v) => v >= 1 || v === 0 ? trim(v, 3) + " s" : v >= 1e-3 ? trim(1e3 * v, 3) + " ms" : trim(1e6 * v, 3) + " µs",
     rate: (v) => v >= 100 ? Math.round(v).toLocaleString("en") : trim(v, 3),
     number: (v) => Math.abs(v) >= 1e5 || (v !== 0 && Math.abs(v) < 1e-3) ? v.toExponential(1) : trim(v, 3),
     count: (v) => Math.round(v).toLocaleString("en"),
@@ -85,7 +85,7 @@
         cursor: { sync: { key: "runs" }, points: { size: 6 }, drag: { x: true, y: false } },
         scales: { x: { time: false }, y: this.spec.log ? { distr: 3, range: logRange } : { range: (u, low, high) => range(low, high, this.spec) } },
         axes: [
-          { ...axis, size: 34, space: 70, values: (u, ticks) => ticks.map((v) => this.spec.layers ? (Number.isInteger(v) ? v : "") : short(v)) },
+          { ...axis, size: 34, space: 50, values: (u, ticks) => ticks.map((v) => this.spec.layers ? (Number.isInteger(v) ? v : "") : short(v)) },
           { ...axis, size: 62, values: (u, ticks) => ticks.map((v) => v === null ? "" : show(v, unit)) },
         ],
         series: [{}, ...series.map((s) => ({

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,10 +56,16 @@ func (o options) start(ctx context.Context, folder string) (*training, error) {
 // unseen, and would only be noise.
 func (o options) arguments(directory string) []string {
 	arguments := []string{"train", o.config, "--data", o.data, "--out", directory}
-	for _, setting := range append([]string{
-		"train.epochs=100000", "logging.every_steps=2", "logging.progress=off", "logging.level=debug",
+	settings := []string{
+		"train.epochs=100000", "logging.progress=off", "logging.level=debug",
 		"metrics.enabled=true", "metrics.address=127.0.0.1:0", "metrics.inspect_every_steps=0",
-	}, o.set...) {
+	}
+	if o.attribute {
+		settings = append(settings, "metrics.pprof=true")
+	} else {
+		settings = append(settings, "logging.every_steps=2")
+	}
+	for _, setting := range append(settings, o.set...) {
 		arguments = append(arguments, "--set", setting)
 	}
 	return arguments
@@ -174,7 +181,7 @@ func readDrawings(path string) (d drawings, err error) {
 			Message string    `json:"message"`
 			Took    float64   `json:"took"` // seconds
 		}
-		if err := lines.Decode(&line); errors.Is(err, io.EOF) {
+		if err := lines.Decode(&line); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // it may be being written
 			return d, nil
 		} else if err != nil {
 			return d, fmt.Errorf("%s: %w", path, err)
@@ -184,6 +191,23 @@ func readDrawings(path string) (d drawings, err error) {
 		}
 		if d.total = line.Time.Sub(begun).Seconds(); line.Message == "pictures" {
 			d.add(line.Took)
+		}
+	}
+}
+
+// awaitDrawing waits until the pictures of the page have been drawn once.
+func (t *training) awaitDrawing(ctx context.Context) error {
+	for {
+		d, err := readDrawings(t.log())
+		if err == nil && d.count > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) { // the page is there before the log
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no pictures were drawn for the page until then, at the end of an epoch: %w", ctx.Err())
+		case <-t.read:
+			return errors.New("the training ended before it drew pictures for the page")
+		case <-time.After(time.Second):
 		}
 	}
 }
