@@ -124,6 +124,11 @@ func TestEvaluationsAsJSON(t *testing.T) {
 	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("a refused evaluation has changed the file (%v)", err)
 	}
+	for part, want := range map[string]string{
+		"--train": "training part: found 1 class(es)", "--test": `test part: class "" does not occur in the training part, which has ["bridge" "fig"]`, "--val": "validation part: class",
+	} {
+		expect(t, exitUsage, []string{want}, append(arguments, part, filepath.Join(data, "bridge"))...)
+	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) != 1 {
 		t.Errorf("left are %v (%v)", left, err)
 	}
