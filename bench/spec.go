@@ -104,6 +104,9 @@ func orAll(list, all []string) []string {
 	return list
 }
 
+// mostThreads is far more than any machine has cores, and few enough to be started.
+const mostThreads = 4096
+
 // check reports numbers out of range.
 func (o Options) check() error {
 	var problems []error
@@ -111,8 +114,8 @@ func (o Options) check() error {
 		problems = append(problems, fmt.Errorf("--batch is %d: it must be 1 to %d, or 0 for each model's own", o.Batch, largestBatch))
 	}
 	problems = append(problems, CheckSeconds(o.Seconds))
-	if o.Threads < 0 {
-		problems = append(problems, fmt.Errorf("--threads is %d: it must be 1 or more, or 0 for all cores", o.Threads))
+	if o.Threads < 0 || o.Threads > mostThreads {
+		problems = append(problems, fmt.Errorf("--threads is %d: it must be 1 to %d, or 0 for all cores", o.Threads, mostThreads))
 	}
 	if engine, err := kernel.New(kernel.Options{Family: o.Kernels, Workers: 1}); err != nil {
 		problems = append(problems, err)

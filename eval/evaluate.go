@@ -99,6 +99,29 @@ func (e Evaluation) measure(
 	return parts, e.scores(name, layers, parts, len(classes.Names), report, extract)
 }
 
+// CheckLabels finds at once, among pictures that Open has found, what else would be found after features are extracted: a
+// training part of less than two classes, and classes of the other parts that it does not have.
+func (e Evaluation) CheckLabels() error {
+	labels, known := labelsOf(e.Train)
+	if !known {
+		return nil
+	}
+	classes, err := NewClasses("training part", labels)
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name     string
+		pictures data.Dataset
+	}{{"test part", e.Test}, {"validation part", e.Val}} {
+		labels, _ := labelsOf(part.pictures)
+		if _, err := classes.Numbers(part.name, labels); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // parts extracts the features of train, test and val, and numbers the labels.
 func (e Evaluation) parts(report *Report, extract func(data.Dataset) (Features, error)) (parts [3]part, classes Classes, err error) {
 	report.Bad = 0

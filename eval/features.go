@@ -98,5 +98,23 @@ func Open(ctx context.Context, path string, config data.Config) (data.Dataset, e
 		return nil, err
 	}
 	const asTheyAre = math.MaxInt32
-	return data.NewCache(files, asTheyAre, config.CacheBytes()), nil
+	return labelled{data.NewCache(files, asTheyAre, config.CacheBytes()), files}, nil
+}
+
+// labelled are pictures whose labels are known before any of them is read.
+type labelled struct {
+	*data.Cache
+	files *data.Files
+}
+
+// labelsOf are the labels of pictures that Open has found; known is false for other data sets.
+func labelsOf(pictures data.Dataset) (labels []string, known bool) {
+	found, known := pictures.(labelled)
+	if !known {
+		return nil, false
+	}
+	for i := range found.Len() {
+		labels = append(labels, found.files.Label(i))
+	}
+	return labels, true
 }

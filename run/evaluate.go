@@ -127,7 +127,7 @@ func (r *Run) evaluation(ctx context.Context, options EvaluateOptions) (eval.Eva
 		}
 		*part.set = opened
 	}
-	return e, nil
+	return e, train.Usage(e.CheckLabels())
 }
 
 // choose puts what is wanted into the evaluation.

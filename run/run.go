@@ -69,12 +69,22 @@ func (r *Run) loadConfig() error {
 	if !r.Directory.HoldsRun() {
 		return train.Usage(fmt.Errorf("%s is not the directory of a run: it has no config.resolved.yaml; name what `pretrain train --out` was given", r.Directory))
 	}
-	resolved, err := configs.Load(configs.Source{Name: r.Directory.Config()})
+	resolved, err := recordedConfig(r.Directory)
 	if err != nil {
 		return err
 	}
 	r.Config = resolved.Config
 	return nil
+}
+
+// recordedConfig loads the configuration that a run has recorded. What is wrong with it may be in what was torn off, so
+// that not every problem names the file.
+func recordedConfig(directory train.Directory) (*configs.Resolved, error) {
+	resolved, err := configs.Load(configs.Source{Name: directory.Config()})
+	if err != nil {
+		return nil, fmt.Errorf("the configuration that the run has recorded in %s: %w", directory.Config(), err)
+	}
+	return resolved, nil
 }
 
 func (r *Run) loadModel(state checkpoints.State) (err error) {

@@ -78,7 +78,7 @@ func newJob(resolved *configs.Resolved) (train.Job, error) {
 
 // checkSame compares the configuration with that of the run that is to be resumed.
 func checkSame(directory train.Directory, resolved *configs.Resolved) error {
-	before, err := configs.Load(configs.Source{Name: directory.Config()})
+	before, err := recordedConfig(directory)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,15 @@
 package sample
 
 import (
+	"errors"
 	"image"
 	_ "image/jpeg"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -72,5 +75,72 @@ func TestExtractMayBeRepeated(t *testing.T) {
 	}
 	if len(extracted) != len(names) || len(names) == 0 {
 		t.Errorf("extracted %d of %d pictures", len(extracted), len(names))
+	}
+}
+
+// TestNoPictureIsInBothParts: what is tested on was not trained on, and no picture is there twice.
+func TestNoPictureIsInBothParts(t *testing.T) {
+	files, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, _ := fs.Glob(files, "*/*/*.jpg")
+	seen := map[string]string{}
+	for _, name := range names {
+		content, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, ok := seen[string(content)]; ok {
+			t.Errorf("%s and %s are the same picture", first, name)
+		}
+		seen[string(content)] = name
+	}
+}
+
+// TestExtractReplacesWhatIsOlder and leaves other files alone; the bytes are those of the archive.
+func TestExtractReplacesWhatIsOlder(t *testing.T) {
+	dir := t.TempDir()
+	older, other := filepath.Join(dir, "CREDITS.md"), filepath.Join(dir, "train", "mine.jpg")
+	for _, path := range []string{older, other} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("older"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Extract(dir); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := Open()
+	want, err := fs.ReadFile(files, "CREDITS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(older); err != nil || string(got) != string(want) {
+		t.Errorf("CREDITS.md holds %q (%v)", got, err)
+	}
+	if got, err := os.ReadFile(other); err != nil || string(got) != "older" {
+		t.Errorf("a file that is not of the sample holds %q (%v)", got, err)
+	}
+}
+
+// TestExtractTellsWhatIsInTheWay: a file where a folder is to be, and a folder where a file is to be, are named.
+func TestExtractTellsWhatIsInTheWay(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Extract(file); !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %v", err)
+	}
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "CREDITS.md")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Extract(dir); err == nil || !strings.Contains(err.Error(), folder) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -26,11 +26,16 @@ type Import struct {
 }
 
 // WriteImport makes the directory of an imported run: configuration, a checkpoint of step 0, the exported backbone and
-// run.json. A directory that may not be used is a UsageError.
+// run.json. A directory that may not be used, or that a training is at work in, is a UsageError.
 func WriteImport(i Import) error {
 	if err := i.Directory.Check(i.Start); err != nil {
 		return err
 	}
+	release, _, err := i.Directory.lock()
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := i.Directory.begin(i.Start, i.Resolved); err != nil {
 		return err
 	}

@@ -288,6 +288,28 @@ func TestBeginningWithWeights(t *testing.T) {
 	}
 }
 
+// TestLabelsThatDoNotFit are found before the first step, and not when the first epochs are over.
+func TestLabelsThatDoNotFit(t *testing.T) {
+	folder := pictures(t, 12)
+	one, more := filepath.Join(folder, "warm"), t.TempDir()
+	if err := os.CopyFS(filepath.Join(more, "hot"), os.DirFS(one)); err != nil {
+		t.Fatal(err)
+	}
+	for want, parts := range map[string][2]string{
+		`training part: found 1 class(es) [""]`: {one, folder}, `test part: class "hot" does not occur in the training part`: {folder, more},
+	} {
+		job := newJob(t, folder)
+		job.Eval.EveryEpochs, job.Eval.Train, job.Eval.Test = 1, parts[0], parts[1]
+		err := Run(t.Context(), job)
+		if !errors.As(err, new(*UsageError)) || !strings.Contains(err.Error(), "eval.train, eval.test: "+want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		if job.Directory.HoldsRun() {
+			t.Errorf("%q: the directory was made", want)
+		}
+	}
+}
+
 // TestPicturesThatCannotBeRead are named in the log, once each, and left out.
 func TestPicturesThatCannotBeRead(t *testing.T) {
 	folder := pictures(t, 12)

@@ -28,8 +28,13 @@ func openProbe(ctx context.Context, job Job, engine *kernel.Engine, model *eval.
 	if probe.evaluation.Train, err = openLabelled(ctx, "eval.train", config.Train, job.Data); err != nil {
 		return nil, err
 	}
-	probe.evaluation.Test, err = openLabelled(ctx, "eval.test", config.Test, job.Data)
-	return probe, err
+	if probe.evaluation.Test, err = openLabelled(ctx, "eval.test", config.Test, job.Data); err != nil {
+		return nil, err
+	}
+	if err := probe.evaluation.CheckLabels(); err != nil { // or the run would fail after its first epochs
+		return nil, Usage(fmt.Errorf("eval.train, eval.test: %w", err))
+	}
+	return probe, nil
 }
 
 func openLabelled(ctx context.Context, key, path string, config data.Config) (data.Dataset, error) {

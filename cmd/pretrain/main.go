@@ -130,10 +130,10 @@ func isWork(err error) bool {
 	return errors.As(err, &work)
 }
 
-// work marks the errors of a command's work, which begins when all required flags have values.
+// work marks the errors of a command's work, which begins when no flag is empty that may not be.
 func work(run func(command *cobra.Command, arguments []string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, arguments []string) error {
-		if err := checkRequired(command); err != nil {
+		if err := checkFilled(command); err != nil {
 			return err
 		}
 		if err := run(command, arguments); err != nil {

@@ -190,6 +190,10 @@ func TestBadUsage(t *testing.T) {
 			arguments: []string{"bench", "--precisions", "bf61"},
 			want:      []string{`--precisions: precision "bf61"`, `did you mean "bf16"?`},
 		},
+		"bench threads": {
+			arguments: []string{"bench", "--threads", "1000000"},
+			want:      []string{"--threads is 1000000", "1 to 4096, or 0 for all cores"},
+		},
 		"bench no seconds": {
 			arguments: []string{"bench", "--calibrate", "--seconds", "nan"},
 			want:      []string{"--seconds is NaN", "at most 86400"},

@@ -356,7 +356,8 @@ func TestEmptyFlagsAreRefused(t *testing.T) {
 		{"train", config, "--data", ".", "--out", ""}, {"import", config, "--backbone", "vit", "--out", ""}, {"export", "run", "--out", ""},
 		{"extract", "run", "--data", ".", "--out", ""}, {"map", "run", "--data", ".", "--out", ""}, {"look", "run", "x.jpg", "--out", ""},
 		{"dedupe", "run", "--data", ""}, {"extract", "run", "--data", "", "--out", "x.npy"}, {"map", "run", "--data", "", "--out", "x.html"},
-		{"search", "run", "--index", "", "--query", "x.jpg"}, {"eval", "run", "--train", "", "--test", "."}, {"eval", "run", "--train", ".", "--test", ""},
+		{"search", "run", "--index", "", "--query", "x.jpg"}, {"bench", "--models", ""}, {"export", "run", "--out", "x", "--layers", ""},
+		{"eval", "run", "--train", ".", "--test", ".", "--probe", ""}, {"eval", "run", "--train", ".", "--test", ".", "--features", ""}, {"eval", "run", "--train", "", "--test", "."}, {"eval", "run", "--train", ".", "--test", ""},
 	} {
 		flag := words[slices.Index(words, "")-1]
 		expect(t, exitUsage, []string{flag + " is empty", "Run 'pretrain " + words[0] + " --help'"}, words...)

@@ -115,11 +115,12 @@ func required(command *cobra.Command, flag string) {
 	}
 }
 
-// checkRequired refuses required flags that are empty, for the reason that atMostOne gives: an empty --out would be the
-// folder at hand.
-func checkRequired(command *cobra.Command) (err error) {
-	command.Flags().VisitAll(func(flag *pflag.Flag) {
-		if flag.Annotations[cobra.BashCompOneRequiredFlag] != nil && flag.Value.String() == "" {
+// checkFilled refuses required flags and lists that are given empty, for the reason that atMostOne gives: an empty --out
+// would be the folder at hand, an empty --probe those that nobody asked for.
+func checkFilled(command *cobra.Command) (err error) {
+	command.Flags().Visit(func(flag *pflag.Flag) {
+		required := flag.Annotations[cobra.BashCompOneRequiredFlag] != nil && flag.Value.String() == ""
+		if list, ok := flag.Value.(pflag.SliceValue); required || ok && len(list.GetSlice()) == 0 {
 			err = cmp.Or(err, fmt.Errorf("--%s is empty: give it a value", flag.Name))
 		}
 	})
