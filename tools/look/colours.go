@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"pretrain/backbone"
 	"pretrain/look"
@@ -17,6 +19,9 @@ const normalised = 64
 
 // colours shows a picture a row: what the backbone sees, the predicted colours, and the truth.
 func colours(ctx context.Context, r *run, o options) (look.Sheet, error) {
+	if !slices.Contains(r.config.ActiveTasks(), "colorization") {
+		return look.Sheet{}, errors.New("the run was not trained on colorization (tasks.colorization.weight is 0): take one that was")
+	}
 	task, err := r.task("colorization", look.Centred)
 	if err != nil {
 		return look.Sheet{}, err
