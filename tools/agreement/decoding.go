@@ -15,7 +15,8 @@ import (
 
 // decoding compares the features of picture files: ours, decoded and resized here, with PyTorch's, by PIL.
 func (o options) decoding(ctx context.Context, runs []string) error {
-	fmt.Printf("\nThe same files, cosine similarity of the pooled vectors:\n\n| network | decoded and resized by | against | pictures | median | lowest |\n| --- | --- | --- | ---: | ---: | ---: |\n")
+	fmt.Fprintf(o.out, "\nThe same files, cosine similarity of the pooled vectors:\n\n"+
+		"| network | decoded and resized by | against | pictures | median | lowest |\n| --- | --- | --- | ---: | ---: | ---: |\n")
 	for _, directory := range runs {
 		if err := o.decodeFor(ctx, directory); err != nil {
 			return fmt.Errorf("%s: %w", directory, err)
@@ -56,7 +57,7 @@ func (o options) decodeFor(ctx context.Context, directory string) error {
 			return err
 		}
 		similar := similarities(ours, theirs["pooled"])
-		fmt.Printf("| %s | pretrain, %s | %s | %d | %.6f | %.6f |\n",
+		fmt.Fprintf(o.out, "| %s | pretrain, %s | %s | %d | %.6f | %.6f |\n",
 			opened.Model.Backbone.Name(), data.JPEGDecoder, by.name, len(similar), similar[len(similar)/2], similar[0])
 	}
 	return nil

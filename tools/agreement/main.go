@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -23,10 +24,11 @@ type options struct {
 	scratch  string
 	pictures string
 	count    int
+	out      io.Writer // of the tables
 }
 
 func main() {
-	var o options
+	o := options{out: os.Stdout}
 	flag.StringVar(&o.pictures, "pictures", "", "folder of pictures to decode by each program; empty leaves that out")
 	flag.IntVar(&o.count, "count", 200, "pictures of it, spread evenly")
 	flag.StringVar(&o.tools, "tools", ".", "folder of the module pretrain/tools")
@@ -51,19 +53,25 @@ func (o options) run(ctx context.Context, runs []string) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("The same tensor, ‖a − b‖ / ‖b‖ of the worst picture and output:\n\n| network | computed by | against | pictures | difference |\n| --- | --- | --- | ---: | ---: |\n")
-	worst := 0.0
-	for _, row := range all {
-		fmt.Printf("| %s | %s | %s | %d | %.1e |\n", row.network, row.computed, row.against, row.pictures, row.difference)
-		worst = max(worst, row.difference)
-	}
-	if worst > tolerance {
-		err = fmt.Errorf("they differ by %.1e, more than %.0e", worst, tolerance)
-	}
-	if o.pictures != "" {
+	if err = printDifferences(o.out, all); o.pictures != "" {
 		err = errors.Join(err, o.decoding(ctx, runs))
 	}
 	return err
+}
+
+// printDifferences prints a table, which is an error if programs differ by more than rounding.
+func printDifferences(w io.Writer, all []difference) error {
+	fmt.Fprintf(w, "The same tensor, ‖a − b‖ / ‖b‖ of the worst picture and output:\n\n"+
+		"| network | computed by | against | pictures | difference |\n| --- | --- | --- | ---: | ---: |\n")
+	worst := 0.0
+	for _, row := range all {
+		fmt.Fprintf(w, "| %s | %s | %s | %d | %.1e |\n", row.network, row.computed, row.against, row.pictures, row.difference)
+		worst = max(worst, row.difference)
+	}
+	if worst > tolerance {
+		return fmt.Errorf("they differ by %.1e, more than %.0e", worst, tolerance)
+	}
+	return nil
 }
 
 // tensors compares all programs on tensors.

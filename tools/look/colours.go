@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"pretrain/backbone"
 	"pretrain/look"
@@ -17,6 +19,10 @@ const normalised = 64
 
 // colours shows a picture a row: what the backbone sees, the predicted colours, and the truth.
 func colours(ctx context.Context, r *run, o options) (look.Sheet, error) {
+	if !slices.Contains(r.config.ActiveTasks(), "colorization") {
+		const remedy = "name one whose tasks.colorization.weight is above 0"
+		return look.Sheet{}, errors.New("the run was not trained on colorization: " + remedy)
+	}
 	task, err := r.task("colorization", look.Centred)
 	if err != nil {
 		return look.Sheet{}, err

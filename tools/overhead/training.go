@@ -48,7 +48,7 @@ func (o options) start(ctx context.Context, folder string) (*training, error) {
 	case t.page = <-found:
 		return t, nil
 	case <-t.read:
-		return nil, fmt.Errorf("the training ended before it had a page: %w\n%s", t.command.Wait(), t.said)
+		return nil, fmt.Errorf("the training ended before it had a page: %w\n%s", reason(t.command.Wait()), t.said)
 	}
 }
 
@@ -97,7 +97,15 @@ func (t *training) stop() error {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == interrupted || errors.Is(err, context.DeadlineExceeded) {
 		return nil
 	}
-	return fmt.Errorf("the training ended by itself: %w\n%s", err, t.said)
+	return fmt.Errorf("the training ended by itself: %w\n%s", reason(err), t.said)
+}
+
+// reason is what a process ended with, in words even if it was content.
+func reason(err error) error {
+	if err == nil {
+		return errors.New("it had nothing more to do")
+	}
+	return err
 }
 
 func (t *training) log() string { return filepath.Join(t.directory, "train.log") }
