@@ -73,10 +73,10 @@ type Probe struct {
 	Accuracy Number `json:"accuracy"` // 0 to 1
 }
 
-// BestProbe is the accuracy of a probe at its best layer; false if it was not measured.
+// BestProbe is the accuracy of a probe at its best layer; false if it was not measured, or was no number.
 func (r Record) BestProbe(name string) (best float64, measured bool) {
 	for _, probe := range r.Probes {
-		if probe.Probe == name && (!measured || float64(probe.Accuracy) > best) {
+		if probe.Probe == name && !math.IsNaN(float64(probe.Accuracy)) && (!measured || float64(probe.Accuracy) > best) {
 			best, measured = float64(probe.Accuracy), true
 		}
 	}

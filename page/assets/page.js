@@ -24,7 +24,7 @@
   // Numbers as people read them, by unit.
   const trim = (v, digits) => String(Number(v.toPrecision(digits)));
   const writers = {
-    ratio: (v) => (v > 0 && v < 0.0005 ? "< 0.1" : trim(100 * v, 3)) + " %",
+    ratio: (v) => (v > 0 && v < 0.0005 ? "< 0.1" : String(Number((100 * v).toFixed(v < 0.1 ? 2 : 1)))) + " %",
     seconds: (v) => v >= 1 || v === 0 ? trim(v, 3) + " s" : v >= 1e-3 ? trim(1e3 * v, 3) + " ms" : trim(1e6 * v, 3) + " µs",
     rate: (v) => v >= 100 ? Math.round(v).toLocaleString("en") : trim(v, 3),
     number: (v) => Math.abs(v) >= 1e5 || (v !== 0 && Math.abs(v) < 1e-3) ? v.toExponential(1) : trim(v, 3),

@@ -144,6 +144,11 @@ func TestPages(t *testing.T) {
 	grows(t, b)
 	look("live-phone", address, 390, false)
 	look("live-phone-dark", address, 390, true)
+	var cut []string
+	legends := "[...document.querySelectorAll('.card table:not(.matrix)')].filter((t) => t.scrollWidth > t.parentElement.clientWidth)"
+	if err := b.Evaluate(legends+".map((t) => t.innerText)", &cut); err != nil || len(cut) > 0 {
+		t.Errorf("on a phone these legends are cut off: %q, %v", cut, err)
+	}
 	if err := b.WaitFor("document.querySelectorAll('.sheet img').length > 20", patience); err != nil {
 		t.Error(err)
 	}
