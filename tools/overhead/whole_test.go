@@ -186,21 +186,6 @@ func TestTrainingsThatGoWrong(t *testing.T) {
 	nothingLeft(t)
 }
 
-// TestArguments: what the user sets comes last, and so wins.
-func TestArguments(t *testing.T) {
-	o, err := parse([]string{"-data", "d", "-set", "logging.every_steps=7", "-set", "train.precision=bf16"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := o.arguments("run")
-	if want := []string{"--set", "logging.every_steps=7", "--set", "train.precision=bf16"}; !slices.Equal(got[len(got)-4:], want) {
-		t.Errorf("%v", got)
-	}
-	if o.set.String() != "logging.every_steps=7 train.precision=bf16" {
-		t.Errorf("they are told as %s", o.set.String())
-	}
-}
-
 // TestAudience scrapes as often as told, fetches pictures when told of them, and says what it could not get.
 func TestAudience(t *testing.T) {
 	var scrapes, pictures atomic.Int64
