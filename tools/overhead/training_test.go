@@ -199,7 +199,7 @@ func TestDamagedLogs(t *testing.T) {
 	if _, err := readDrawings(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a log: %v", err)
 	}
-	for _, text := range []string{"no JSON", `{"message":"pictures","took":"long"}`, `{"time":"2026-`} {
+	for _, text := range []string{"no JSON", `{"message":"pictures","took":"long"}`} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -207,10 +207,12 @@ func TestDamagedLogs(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := readDrawings(path); err != nil || got != (drawings{}) {
-		t.Errorf("an empty log: %+v, %v", got, err)
+	for _, text := range []string{"", `{"time":"2026-`} { // the last line may be being written
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readDrawings(path); err != nil || got != (drawings{}) {
+			t.Errorf("a log of %q: %+v, %v", text, got, err)
+		}
 	}
 }
