@@ -81,6 +81,9 @@ func execute(p program) int {
 		return exitSuccess
 	}
 	code := exitCode(ctx, err)
+	if stopped := (*signalError)(nil); code > exitSignal && !errors.As(err, &stopped) {
+		err = workError{context.Cause(ctx)} // what was cut short says "context canceled"
+	}
 	fmt.Fprintf(p.stderr, "pretrain: %v\n", err)
 	if !isWork(err) {
 		fmt.Fprintf(p.stderr, "Run '%s --help' for the arguments and flags.\n", command.CommandPath())

@@ -248,6 +248,9 @@ func TestCtrlCEndsTheReaders(t *testing.T) {
 		if code != exitSignal+int(syscall.SIGINT) || stdout.Len() > 0 {
 			t.Errorf("%q: exit code %d\n%s%s", words, code, stdout.String(), stderr.String())
 		}
+		if said := stderr.String(); !strings.Contains(said, "pretrain: stopped by SIGINT\n") || strings.Contains(said, "context canceled") {
+			t.Errorf("%q: said was\n%s", words, said)
+		}
 		for _, left := range []string{filepath.Dir(out), filepath.Join(directory, "search")} {
 			if entries, err := os.ReadDir(left); len(entries) > 0 {
 				t.Errorf("%q: left are %v (%v)", words, entries, err)

@@ -14,6 +14,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) != 3 {
+		log.Fatal("usage: service RUN ADDRESS")
+	}
 	network, err := pretrain.OpenWith(os.Args[1], pretrain.Options{Layer: "best"})
 	if err != nil {
 		log.Fatal(err)

@@ -145,12 +145,17 @@ func TestService(t *testing.T) {
 	}
 }
 
-// TestServiceOfNoRun ends with what is wrong.
-func TestServiceOfNoRun(t *testing.T) {
-	service := exec.Command(os.Args[0], t.TempDir(), "127.0.0.1:0")
-	service.Env = append(os.Environ(), programVariable+"=1")
-	if said, err := service.CombinedOutput(); err == nil || !strings.Contains(string(said), "is not the directory of a run") {
-		t.Errorf("%v: %s", err, said)
+// TestServiceOfNothing ends with what is wrong.
+func TestServiceOfNothing(t *testing.T) {
+	empty := t.TempDir()
+	for want, arguments := range map[string][]string{
+		"is not the directory of a run": {empty, "127.0.0.1:0"}, "usage: service RUN ADDRESS": {empty},
+	} {
+		service := exec.Command(os.Args[0], arguments...)
+		service.Env = append(os.Environ(), programVariable+"=1")
+		if said, err := service.CombinedOutput(); err == nil || !strings.Contains(string(said), want) || strings.Contains(string(said), "goroutine") {
+			t.Errorf("%q: %v: %s", arguments, err, said)
+		}
 	}
 }
 
