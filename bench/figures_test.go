@@ -51,7 +51,10 @@ func TestDisturbed(t *testing.T) {
 		clean  int
 		others float64
 		want   bool
-	}{{0, 0, true}, {leastClean - 1, 0, true}, {leastClean, 0, false}, {20, disturbance, false}, {20, disturbance + 0.01, true}} {
+	}{
+		{0, 0, true}, {leastClean - 1, 0, true}, {leastClean, 0, false},
+		{20, disturbance, false}, {20, disturbance + 0.01, true},
+	} {
 		if got := (stepTimes{clean: make([]float64, test.clean), otherCores: test.others}).disturbed(); got != test.want {
 			t.Errorf("%d clean steps beside %.2f busy cores: %v, want %v", test.clean, test.others, got, test.want)
 		}
