@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"pretrain/internal/atomicfile"
 	"pretrain/sample"
+	"pretrain/train"
 )
 
 func (p program) sampleCommand() *cobra.Command {
@@ -17,6 +20,9 @@ The label of a crop is the photograph that it is from. It is there to try the pr
 		Example: "  pretrain sample pictures\n  pretrain train quickstart --data pictures/train --out runs/first",
 		Args:    one("DIR"),
 		RunE: work(func(_ *cobra.Command, arguments []string) error {
+			if err := atomicfile.Check(filepath.Join(arguments[0], "CREDITS.md"), true); err != nil {
+				return train.Usage(err)
+			}
 			if err := sample.Extract(arguments[0]); err != nil {
 				return err
 			}
