@@ -124,7 +124,7 @@ func (f *File) Abort() {
 // Check fails as Create would if path cannot be taken: by a folder, by a file that may not be replaced, or because a file
 // stands where its folder would have to be.
 func Check(path string, overwrite bool) error {
-	info, err := os.Lstat(path)
+	_, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -135,7 +135,7 @@ func Check(path string, overwrite bool) error {
 	case !overwrite:
 		return fmt.Errorf("%s: %w: add --overwrite to replace it, or name another file", path, ErrExists)
 	}
-	if info, err = os.Stat(path); err == nil && info.IsDir() {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("%s is a folder", path) // rename would say so after the work
 	}
 	return nil
