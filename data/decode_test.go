@@ -193,7 +193,7 @@ func seedDecoders(f *testing.F) {
 	f.Add(bmpOf(f, blockPicture()))
 }
 
-// FuzzDecode: whatever the bytes, there is an error or a whole picture.
+// FuzzDecode: whatever the bytes, there is an error or a whole picture. Run it with -fuzzminimizetime 1s, as fastjpeg's.
 func FuzzDecode(f *testing.F) {
 	seedDecoders(f)
 	f.Fuzz(func(t *testing.T, contents []byte) {

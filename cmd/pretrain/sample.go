@@ -3,10 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+<<<<<<< HEAD
 	"syscall"
+=======
+	"path/filepath"
+>>>>>>> extract
 
 	"github.com/spf13/cobra"
 
+	"pretrain/internal/atomicfile"
 	"pretrain/sample"
 	"pretrain/train"
 )
@@ -20,11 +25,18 @@ The label of a crop is the photograph that it is from. It is there to try the pr
 		Example: "  pretrain sample pictures\n  pretrain train quickstart --data pictures/train --out runs/first",
 		Args:    one("DIR"),
 		RunE: work(func(_ *cobra.Command, arguments []string) error {
+<<<<<<< HEAD
 			err := sample.Extract(arguments[0])
 			if errors.Is(err, syscall.ENOTDIR) {
 				return train.Usage(fmt.Errorf("%w: name a folder, or a new one", err))
 			}
 			if err != nil {
+=======
+			if err := atomicfile.Check(filepath.Join(arguments[0], "CREDITS.md"), true); err != nil {
+				return train.Usage(err)
+			}
+			if err := sample.Extract(arguments[0]); err != nil {
+>>>>>>> extract
 				return err
 			}
 			_, err = fmt.Fprintf(p.stdout, "written to %s\n", arguments[0])

@@ -209,6 +209,8 @@ func flatBlocks(t *testing.T, markers ...byte) []byte {
 	return append(contents, 0b0_111_0_111, 0xff, endOfImage)
 }
 
+// FuzzDecode needs -fuzzminimizetime 1s: else the fuzzer spends a minute on making each file that it finds interesting smaller, and
+// tries nothing else meanwhile.
 func FuzzDecode(f *testing.F) {
 	for _, name := range append(ordinary, "progressive") {
 		f.Add(file(f, name))
