@@ -1,13 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-<<<<<<< HEAD
-	"syscall"
-=======
 	"path/filepath"
->>>>>>> extract
 
 	"github.com/spf13/cobra"
 
@@ -25,21 +20,13 @@ The label of a crop is the photograph that it is from. It is there to try the pr
 		Example: "  pretrain sample pictures\n  pretrain train quickstart --data pictures/train --out runs/first",
 		Args:    one("DIR"),
 		RunE: work(func(_ *cobra.Command, arguments []string) error {
-<<<<<<< HEAD
-			err := sample.Extract(arguments[0])
-			if errors.Is(err, syscall.ENOTDIR) {
-				return train.Usage(fmt.Errorf("%w: name a folder, or a new one", err))
-			}
-			if err != nil {
-=======
 			if err := atomicfile.Check(filepath.Join(arguments[0], "CREDITS.md"), true); err != nil {
 				return train.Usage(err)
 			}
 			if err := sample.Extract(arguments[0]); err != nil {
->>>>>>> extract
 				return err
 			}
-			_, err = fmt.Fprintf(p.stdout, "written to %s\n", arguments[0])
+			_, err := fmt.Fprintf(p.stdout, "written to %s\n", arguments[0])
 			return err
 		}),
 	}

@@ -133,13 +133,8 @@ func Check(path string, overwrite bool) error {
 	case err != nil:
 		return err // it names the path
 	}
-<<<<<<< HEAD
 	if info, err := os.Stat(path); err == nil && info.IsDir() { // rename would say so after the work
 		return fmt.Errorf("%s: %w, as a folder: name a file", path, ErrExists)
-=======
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a folder", path) // rename would say so after the work
->>>>>>> extract
 	}
 	if overwrite {
 		return nil
