@@ -313,7 +313,7 @@ func checkPictureMistakes(t *testing.T, directory, data string) {
 		"look: no such picture":   {look(nowhere), []string{nowhere, "no such file"}},
 		"look: text":              {look(notes), []string{"none of 1 pictures can be read", notes}},
 		"look: layer":             {look(query, "--layer", "3"), []string{"layer 3", "layers 1 to 2"}},
-		"look: file":              {look(query, "--out", notes), []string{"--out: " + notes + " is not a folder"}},
+		"look: file":              {look(query, "--out", notes), []string{"--out: " + notes + " is a file, not a folder"}},
 		"extract: all of csv":     {extract("--out", out+".csv", "--pool", "map"), []string{".csv", ".parquet"}},
 		"extract: precision":      {extract("--precision", "fp8"), []string{`precision "fp8"`, "fp32, bf16, auto"}},
 		"extract: pool":           {extract("--pool", "max"), []string{`pool "max"`, "mean, cls, map"}},
@@ -336,8 +336,8 @@ func checkPictureMistakes(t *testing.T, directory, data string) {
 		"report: no such run": {[]string{"report", nowhere}, []string{nowhere, "no such file"}},
 		"report: two":         {[]string{"report", directory, directory}, []string{"--out is missing", "2 runs"}},
 		"report: folder":      {[]string{"report", directory, "--out", empty}, []string{empty, "name a file"}},
-		"sample: file":        {[]string{"sample", notes}, []string{notes, "name a folder"}},
-		"sample: below file":  {[]string{"sample", filepath.Join(notes, "x")}, []string{notes, "name a folder"}},
+		"sample: file":        {[]string{"sample", notes}, []string{notes, "is a file, not a folder"}},
+		"sample: below file":  {[]string{"sample", filepath.Join(notes, "x")}, []string{notes, "is a file, not a folder"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, exitUsage, test.want, test.words...)

@@ -201,7 +201,7 @@ func TestReportThatCannotBeWrittenIsRefusedBeforeTheWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		folder: "as a folder", filepath.Join(blocked, "bench.json"): "not a directory",
+		folder: "as a folder", filepath.Join(blocked, "bench.json"): "not a folder",
 	} {
 		var usage *train.UsageError
 		if _, err := (program{}).openReport(path); !errors.As(err, &usage) || !strings.Contains(err.Error(), want) {

@@ -129,7 +129,7 @@ func Check(path string, overwrite bool) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, syscall.ENOTDIR):
-		return fmt.Errorf("%s: %s is a file, not a folder: name a file in a folder", path, fileAbove(path))
+		return fmt.Errorf("%s: %s is a file, not a folder: name another place", path, fileAbove(path))
 	case err != nil:
 		return err // it names the path
 	}
