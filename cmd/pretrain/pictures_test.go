@@ -313,7 +313,7 @@ func checkPictureMistakes(t *testing.T, directory, data string) {
 		"look: no such picture":   {look(nowhere), []string{nowhere, "no such file"}},
 		"look: text":              {look(notes), []string{"none of 1 pictures can be read", notes}},
 		"look: layer":             {look(query, "--layer", "3"), []string{"layer 3", "layers 1 to 2"}},
-		"look: file":              {look(query, "--out", notes), []string{"--out: " + notes + " is a file, not a folder"}},
+		"look: file":              {look(query, "--out", notes), []string{notes + " is a file, not a folder"}},
 		"extract: all of csv":     {extract("--out", out+".csv", "--pool", "map"), []string{".csv", ".parquet"}},
 		"extract: precision":      {extract("--precision", "fp8"), []string{`precision "fp8"`, "fp32, bf16, auto"}},
 		"extract: pool":           {extract("--pool", "max"), []string{`pool "max"`, "mean, cls, map"}},
