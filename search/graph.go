@@ -134,12 +134,12 @@ func Cosine(a, b []float32) float32 {
 }
 
 // Search finds about k nearest rows for every row of queries (algorithm 5), in the order of Exact. It looks at the given
-// number of candidates, at least k; more of them find more of the true neighbours.
+// number of candidates, at least k and one; more of them find more of the true neighbours.
 func (g *Graph) Search(engine *kernel.Engine, queries eval.Matrix, k, candidates int) [][]Neighbour {
 	found := make([][]Neighbour, queries.Rows)
 	walkers := newWalkers(engine, g)
 	engine.Parallel(queries.Rows, func(worker, i int) {
-		found[i] = g.withCopies(walkers[worker].search(queries.Row(i), max(k, candidates)), k)
+		found[i] = g.withCopies(walkers[worker].search(queries.Row(i), max(k, candidates, 1)), k)
 	})
 	return found
 }

@@ -177,7 +177,7 @@ func TestPicturesPassOverTheUnreadable(t *testing.T) {
 }
 
 // TestSearchesAgreeOnTheirPromises: by a graph too a query gets min(k, rows) different rows, the nearest first, each with its
-// own similarity; a row that is asked for finds itself, or one that equals it.
+// own similarity; a row that is asked for finds itself, or one that equals it, among as many candidates as rows.
 func TestSearchesAgreeOnTheirPromises(t *testing.T) {
 	engine := newEngine(t, 2)
 	rapid.Check(t, func(t *rapid.T) {
@@ -200,7 +200,7 @@ func TestSearchesAgreeOnTheirPromises(t *testing.T) {
 				}
 				seen[n.Row] = true
 			}
-			if k > 0 && near[0].Similarity < 1-1e-5 {
+			if k > 0 && candidates >= rows && near[0].Similarity < 1-1e-5 { // among fewer a greedy search may end elsewhere
 				t.Fatalf("row %d does not find itself among %d candidates: %v", i, candidates, near[0])
 			}
 		}
