@@ -48,13 +48,18 @@ type Value struct {
 
 // Read reads the events of all files in a folder, in the order of their names. A wrong checksum, a torn record, a message
 // that does not parse and a field that is not defined fail the test.
-func Read(t testing.TB, folder string) (events []Event) {
+func Read(t testing.TB, folder string) []Event {
+	t.Helper()
+	return ReadBy(t, folder, Definition(t))
+}
+
+// ReadBy is Read by another definition of the message Event.
+func ReadBy(t testing.TB, folder string, event protoreflect.MessageDescriptor) (events []Event) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(folder, "*tfevents*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	event := descriptor(t)
 	for _, path := range paths {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -92,7 +97,8 @@ func record(t testing.TB, r *bytes.Reader) []byte {
 	return data
 }
 
-func descriptor(t testing.TB) protoreflect.MessageDescriptor {
+// Definition is that of the message Event in events.proto.
+func Definition(t testing.TB) protoreflect.MessageDescriptor {
 	t.Helper()
 	const name = "events.proto"
 	compiler := protocompile.Compiler{Resolver: &protocompile.SourceResolver{
