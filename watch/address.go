@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,6 +76,11 @@ func pageOf(text string) (string, error) {
 		return "", fmt.Errorf("address %q: must begin with http:// or https://, or be host:port alone", page.Redacted())
 	case page.Hostname() == "" && page.Port() == "":
 		return "", fmt.Errorf("address %q names no host: must be host:port, such as %s", page.Redacted(), metrics.DefaultAddress)
+	}
+	if port := page.Port(); port != "" {
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return "", fmt.Errorf("address %q: port %s must be between 1 and 65535", page.Redacted(), port)
+		}
 	}
 	if page.Hostname() == "" { // :9464
 		page.Host = net.JoinHostPort("127.0.0.1", page.Port())

@@ -190,7 +190,7 @@ func TestAddresses(t *testing.T) {
 	for text, want := range map[string]string{
 		"host:9464": "http://host:9464/metrics", ":9464": "http://127.0.0.1:9464/metrics", "https://host/": "https://host/metrics",
 		"http://host/x/metrics": "http://host/x/metrics", "[::1]:80": "http://[::1]:80/metrics",
-		"ftp://host": "", "http://": "", "http://[::1": "", "http:///metrics": "",
+		"ftp://host": "", "http://": "", "http://[::1": "", "http:///metrics": "", "host:0": "", "host:99999": "",
 	} {
 		page, err := pageOf(text)
 		if page != want || (want == "") != (err != nil) {
