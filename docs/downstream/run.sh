@@ -19,6 +19,9 @@ bin/pretrain extract "$run" --data "$pictures/train" --out "$out/train.npy" --la
 bin/pretrain extract "$run" --data "$pictures/test" --out "$out/test.npy" --layer best
 /usr/bin/python3 docs/downstream/classify.py "$out/train" "$out/test"
 
+echo "== polars"
+node docs/downstream/polars.mjs "$out/test"
+
 echo "== ONNX Runtime"
 bin/pretrain export "$run" --format onnx --uint8 --layers best --out "$out/network.onnx"
 node docs/downstream/embed.mjs "$out/network.onnx" "$out/test.parquet" 100
