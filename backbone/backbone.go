@@ -75,6 +75,23 @@ type Features struct {
 	Pooled  *G.Node // [views, Dim], one vector a view: the mean over positions or the class token, as configured
 	// Attention has what each block's attention reads, for pictures of it; empty for other backbones.
 	Attention []AttentionInput
+
+	// lastOf makes the last layer's features of views [from, to) anew; nil if they are rows of those of all views.
+	lastOf func(from, to int) lastLayer
+}
+
+// lastLayer is what is made of a last layer: its map, its class token if there is one, and one vector a view.
+type lastLayer struct {
+	layer         nn.Map
+	class, pooled *G.Node
+}
+
+// setLast adds the last layer to the ones before it.
+func (f *Features) setLast(last lastLayer) {
+	f.Layers, f.Map, f.Pooled = append(f.Layers, last.layer), last.layer, last.pooled
+	if last.class != nil {
+		f.Classes, f.Class = append(f.Classes, last.class), last.class
+	}
 }
 
 // AttentionInput are the arguments that nn.AttentionWeights needs beside a Ctx. Token 0 is the class token if
@@ -84,8 +101,9 @@ type AttentionInput struct {
 	Tokens, Heads int
 }
 
-// Rows is the features of views [from, to). Nothing is copied: the nodes are slices. The maps are one statistics
-// group, because the rows of a task belong to one. An error sticks to c, as with every operation.
+// Rows is the features of views [from, to): slices of the nodes, without a copy, and of some networks a last layer that is
+// computed for these views alone. The maps are one statistics group, because the rows of a task belong to one. An error
+// sticks to c, as with every operation.
 func (f Features) Rows(c *nn.Ctx, from, to int) Features {
 	views := f.Map.Views
 	slice := func(node *G.Node) *G.Node {
@@ -95,15 +113,20 @@ func (f Features) Rows(c *nn.Ctx, from, to int) Features {
 		perView := node.Shape()[0] / views
 		return nn.Rows(c, node, from*perView, to*perView)
 	}
-	rows := Features{Map: sliceMap(f.Map, from, to, slice), Class: slice(f.Class), Pooled: slice(f.Pooled)}
-	for _, layer := range f.Layers {
+	rows, last := Features{}, len(f.Layers)-1
+	for _, layer := range f.Layers[:last] {
 		rows.Layers = append(rows.Layers, sliceMap(layer, from, to, slice))
 	}
-	for _, class := range f.Classes {
+	for _, class := range f.Classes[:max(0, len(f.Classes)-1)] {
 		rows.Classes = append(rows.Classes, slice(class))
 	}
 	for _, a := range f.Attention {
 		rows.Attention = append(rows.Attention, AttentionInput{slice(a.QKV), a.Tokens, a.Heads})
+	}
+	if f.lastOf != nil && to-from < views {
+		rows.setLast(f.lastOf(from, to))
+	} else {
+		rows.setLast(lastLayer{sliceMap(f.Map, from, to, slice), slice(f.Class), slice(f.Pooled)})
 	}
 	return rows
 }

@@ -220,8 +220,9 @@ func TestRegisterRefusesTakenNames(t *testing.T) {
 
 // TestRows checks that slices of features are the features of these views.
 func TestRows(t *testing.T) {
-	engine := newEngine(t)
-	for _, r := range references {
+	engine, byClass := newEngine(t), tinyViT()
+	byClass.Pooling = "class"
+	for _, r := range append(references, reference{file: "class token", architecture: "vit", params: byClass, side: 16}) {
 		b := newBackbone(t, r.architecture, r.params, r.side)
 		c := nn.NewCtx(nn.NewStore(1), false)
 		f := forward(t, c, b, backbone.Input{Views: 3, Side: r.side, Groups: []int{1, 2}})

@@ -158,37 +158,74 @@ func (v *vit) checkSide(what string, side int) error {
 func (v *vit) UsesTokens() bool          { return true }
 func (v *vit) UsesBatchStatistics() bool { return false }
 
-// Forward embeds patches, adds positions, and applies the blocks and the final norm.
+// Forward embeds patches, adds positions, and applies the blocks and the final norm. What nothing reads is not computed:
+// features are nodes of a graph, and a last block that only the class token is read from computes no other token.
 func (v *vit) Forward(c *nn.Ctx, in Input) (Features, error) {
 	if err := v.checkInput(c, in); err != nil {
 		return Features{}, err
 	}
 	x, tokens := v.embed(c, in)
-	var outputs []*G.Node
 	f := Features{}
+	last := vitEnd{vit: v, c: c, in: in, tokens: tokens, made: map[[2]int]lastLayer{}}
 	for i := range v.config.Depth {
-		var qkv *G.Node
-		x, qkv = TransformerBlock(c.Scope(fmt.Sprintf("blocks.%d", i)), x, tokens, v.config.Heads, v.config.hidden())
-		outputs = append(outputs, x)
+		block := c.Scope(fmt.Sprintf("blocks.%d", i))
+		qkv := blockInputs(block, x)
 		f.Attention = append(f.Attention, AttentionInput{QKV: qkv, Tokens: tokens, Heads: v.config.Heads})
-	}
-	last := len(outputs) - 1
-	outputs[last] = nn.LayerNorm(c, "norm", outputs[last])
-	for _, output := range outputs {
-		f.Layers = append(f.Layers, v.patches(c, in, output, tokens))
-	}
-	f.Map = f.Layers[last]
-	if v.config.ClassToken {
-		for _, output := range outputs {
-			f.Classes = append(f.Classes, nn.SliceTokens(c, output, tokens, 0, 1))
+		if i == v.config.Depth-1 {
+			last.block, last.x, last.qkv = block, x, qkv
+			break
 		}
-		f.Class = f.Classes[last]
+		x = blockResults(block, x, qkv, tokens, tokens, v.config.Heads, v.config.hidden())
+		f.Layers = append(f.Layers, v.patches(c, in, x, tokens))
+		if v.config.ClassToken {
+			f.Classes = append(f.Classes, nn.SliceTokens(c, x, tokens, 0, 1))
+		}
 	}
-	f.Pooled = f.Class
-	if v.config.Pooling == "mean" {
-		f.Pooled = nn.MeanPool(c, f.Map.Node, in.Views)
+	f.setLast(last.features())
+	if v.config.Pooling == "class" {
+		f.lastOf = last.rows
 	}
 	return f, c.Err()
+}
+
+// vitEnd is what the last block of a ViT is applied to.
+type vitEnd struct {
+	*vit
+	c, block *nn.Ctx
+	in       Input
+	x, qkv   *G.Node // of all tokens
+	tokens   int
+	made     map[[2]int]lastLayer // of views from, to, for tasks that look at the same ones
+}
+
+// features are those of the last layer. All tokens and the class token alone are two ways through the block with the same
+// parameters, of which a graph takes the one that it needs, or both at the cost of one token a view.
+func (e vitEnd) features() lastLayer {
+	of := func(first int) *G.Node {
+		return nn.LayerNorm(e.c, "norm", blockResults(e.block, e.x, e.qkv, e.tokens, first, e.config.Heads, e.config.hidden()))
+	}
+	last := lastLayer{layer: e.patches(e.c, e.in, of(e.tokens), e.tokens)}
+	if e.config.ClassToken {
+		last.class = of(1)
+	}
+	last.pooled = last.class
+	if e.config.Pooling == "mean" {
+		last.pooled = nn.MeanPool(e.c, last.layer.Node, e.in.Views)
+	}
+	return last
+}
+
+// rows are the features of views [from, to), from their own application of the block: next to views of which only the
+// class token is read there may be some whose tokens are.
+func (e vitEnd) rows(from, to int) lastLayer {
+	at := [2]int{from, to}
+	if last, ok := e.made[at]; ok || e.c.Err() != nil {
+		return last
+	}
+	e.x, e.qkv = nn.Rows(e.c, e.x, from*e.tokens, to*e.tokens), nn.Rows(e.c, e.qkv, from*e.tokens, to*e.tokens)
+	e.in.Views, e.in.Groups = to-from, nil
+	e.made[at] = e.features()
+	return e.made[at]
 }
 
 // checkInput reports views that cannot be cut into patches, and tokens that do not exist.

@@ -234,6 +234,53 @@ func TestClassPooling(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatIsReadIsComputed: with the class token alone the last block costs its keys and values and one token a view,
+// and gives what it gives beside all the others; beside views of which it is all that is read, others may need their map.
+func TestOnlyWhatIsReadIsComputed(t *testing.T) {
+	const views = 3
+	engine, config := newEngine(t), tinyViT()
+	config.Pooling = "class"
+	store, network := nn.NewStore(1), newBackbone(t, "vit", config, 16)
+	pass := func(read func(c *nn.Ctx, f backbone.Features) []*G.Node) (values [][]float32, flops float64) {
+		c := nn.NewCtx(store, false)
+		f := forward(t, c, network, backbone.Input{Views: views, Side: 16})
+		nodes := read(c, f.Features)
+		program := compile(t, c, engine, nil, nodes...)
+		program.Bind(f.images, pictures("images", views, 16))
+		setNumbers(store)
+		run(t, program)
+		for _, node := range nodes {
+			values = append(values, slices.Clone(program.Value(node)))
+		}
+		return values, program.Cost().FLOPs
+	}
+	class, few := pass(func(_ *nn.Ctx, f backbone.Features) []*G.Node { return []*G.Node{f.Class} })
+	both, all := pass(func(_ *nn.Ctx, f backbone.Features) []*G.Node { return []*G.Node{f.Class, f.Map.Node} })
+	mixed, some := pass(func(c *nn.Ctx, f backbone.Features) []*G.Node {
+		return []*G.Node{f.Rows(c, 0, 2).Pooled, f.Rows(c, 2, 3).Map.Node, f.Rows(c, 2, 3).Pooled}
+	})
+	near(t, "the class token beside all others", both[0], class[0], 1e-6)
+	near(t, "the class tokens of the first views", mixed[0], class[0][:2*config.Width], 1e-6)
+	near(t, "the map of the last view", mixed[1], both[1][2*tokens*config.Width:], 1e-6)
+	near(t, "the class token of the last view", mixed[2], class[0][2*config.Width:], 1e-6)
+
+	width, dense := float64(config.Width), float64(tokens+1)
+	rest := func(asking float64) float64 { // what a block computes of one view after its queries, keys and values
+		return asking * (2*width*width*(1+2*config.MLPRatio) + 4*dense*width)
+	}
+	for _, test := range []struct {
+		what      string
+		got, want float64
+	}{
+		{"the class token and not the map", all - few, views * rest(dense)},
+		{"the map of one view and not of three", all - some, 2 * rest(dense)},
+	} {
+		if test.got != test.want {
+			t.Errorf("reading %s saves %v FLOPs, want %v", test.what, test.got, test.want)
+		}
+	}
+}
+
 // TestViTRefuses checks that errors name the key or field, its value, the limit and a remedy.
 func TestViTRefuses(t *testing.T) {
 	for _, test := range []struct {

@@ -28,10 +28,11 @@ func options(change func(*Options)) Options {
 }
 
 // TestFLOPs holds the arithmetic of a picture against the numbers that are known of these networks: three times the
-// forward pass, but for the gradient of the pictures, which nobody needs.
+// forward pass, but for the gradient of the pictures, which nobody needs. Transformers are published at 2.19, 27.5 and
+// 1.24: here the last block computes the class token alone.
 func TestFLOPs(t *testing.T) {
 	for name, want := range map[string]float64{
-		"vit_t4_32": 2.19e9, "resnet18_c": 3.33e9, "vit_s16_224": 27.5e9, "resnet50": 24.3e9, "vit_t16_96": 1.24e9,
+		"vit_t4_32": 2.05e9, "resnet18_c": 3.33e9, "vit_s16_224": 25.7e9, "resnet50": 24.3e9, "vit_t16_96": 1.16e9,
 	} {
 		spec := Spec{Model: name, Mode: Train, Precision: nn.Float32, Batch: 2}
 		predicted, err := spec.predict()
@@ -52,7 +53,8 @@ func TestFLOPs(t *testing.T) {
 	}
 }
 
-// TestPretextCostsItsViews holds four tasks against their views: five of ViT-Tiny/4, and small heads.
+// TestPretextCostsItsViews holds four tasks against their views: three of ViT-Tiny/4 of which the class token is read, two
+// of which all tokens are, each 2.19/2.05 as dear, and small heads.
 func TestPretextCostsItsViews(t *testing.T) {
 	one, err := Spec{Model: "vit_t4_32", Mode: Train, Precision: nn.Float32, Batch: 2}.predict()
 	if err != nil {
@@ -62,8 +64,8 @@ func TestPretextCostsItsViews(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ratio := five.flops / one.flops; ratio < 5 || ratio > 5.05 {
-		t.Errorf("four tasks cost %.3f times one view, want 5 and at most a hundredth for the heads", ratio)
+	if ratio := five.flops / one.flops; ratio < 5.13 || ratio > 5.18 {
+		t.Errorf("four tasks cost %.3f times one view, want 5.13 and at most a hundredth for the heads", ratio)
 	}
 }
 

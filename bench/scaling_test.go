@@ -34,15 +34,16 @@ func counted(_ context.Context, spec Spec) (Row, error) {
 	}, err
 }
 
-// TestScale fits the laws that arithmetic alone would give: linear in depth and batch, between linear and quadratic in
-// width, quadratic and more in the side of a picture for transformers, quadratic for convolutions.
+// TestScale fits the laws that arithmetic alone would give: linear in batch, nearly so in depth, as the last block of a
+// transformer computes the class token alone, between linear and quadratic in width, quadratic and more in the side of a
+// picture for transformers, quadratic for convolutions.
 func TestScale(t *testing.T) {
 	shown := 0
 	report, err := Scale(t.Context(), options(nil), counted, func(Row) error { shown++; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	bounds := [][2]float64{{2, 2.6}, {1.99, 2.01}, {1.5, 2}, {0.99, 1.01}, {0.99, 1.01}, {0.99, 1.02}}
+	bounds := [][2]float64{{2, 2.6}, {1.99, 2.01}, {1.5, 2}, {1.1, 1.15}, {0.99, 1.01}, {0.99, 1.08}}
 	for i, axis := range report.Scaling.Axes {
 		if e := axis.Time.Exponent; e < bounds[i][0] || e > bounds[i][1] || math.Abs(e-axis.FLOPs.Exponent) > 1e-9 {
 			t.Errorf("%s of %s: exponent %.3f, want %v", axis.Name, axis.Model, e, bounds[i])

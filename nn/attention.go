@@ -10,14 +10,25 @@ import (
 // the order q, k, v with the heads inside each; the result is [views·tokens, dim]. For the backward pass only the
 // logarithm of each softmax denominator is kept.
 func Attention(c *Ctx, qkv *G.Node, tokens, heads int) *G.Node {
+	return AttentionOfFirst(c, qkv, tokens, tokens, heads)
+}
+
+// AttentionOfFirst is Attention in which only the first tokens of each view ask, [views·first, dim]: what the class token
+// alone makes of a picture, when nothing reads the others.
+func AttentionOfFirst(c *Ctx, qkv *G.Node, tokens, first, heads int) *G.Node {
 	s, ok := c.attentionShape(qkv, tokens, heads)
 	if !ok {
 		return nil
 	}
-	dim := s.Heads * s.HeadDim
-	product := 2 * float64(rows(qkv)) * float64(tokens) * float64(dim) // one of q·kᵀ and P·v
+	if first < 1 || first > tokens {
+		c.failf("Attention", "", "the first %d of %d tokens ask: need 1 to all of them", first, tokens)
+		return nil
+	}
+	s.Queries = first
+	dim, asking := s.Heads*s.HeadDim, s.Views*first
+	product := 2 * float64(asking) * float64(tokens) * float64(dim) // one of q·kᵀ and P·v
 	return c.apply(definition{
-		kind: "Attention", flops: 2 * product, shape: matrix(rows(qkv), dim), inputs: []*G.Node{qkv}, wrt: 1, side: []int{s.Views * s.Heads * s.Tokens}, takesHalf: true, givesHalf: true,
+		kind: "Attention", flops: 2 * product, shape: matrix(asking, dim), inputs: []*G.Node{qkv}, wrt: 1, side: []int{asking * s.Heads}, takesHalf: true, givesHalf: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.AttentionForward(s, b.out, b.side[0].Float32(), b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, out, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{

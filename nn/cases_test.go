@@ -141,6 +141,11 @@ func tokenCases() []operationCase {
 	return []operationCase{
 		{name: "Attention", build: func(c *nn.Ctx) *G.Node { return nn.Attention(c, param(c, "qkv", 10, 18), 5, 2) },
 			naive: func(v values) mat { out, _ := refAttention(v.mat("qkv", 18), 5, 2); return out }},
+		{name: "AttentionOfFirst", build: func(c *nn.Ctx) *G.Node { return nn.AttentionOfFirst(c, param(c, "qkv", 10, 18), 5, 2, 2) },
+			naive: func(v values) mat {
+				all, _ := refAttention(v.mat("qkv", 18), 5, 2)
+				return each(4, 6, func(i, j int) float64 { return all.at(i/2*5+i%2, j) })
+			}},
 		{name: "AttentionWeights", build: func(c *nn.Ctx) *G.Node { return nn.AttentionWeights(c, param(c, "qkv", 10, 18), 5, 2) },
 			naive: func(v values) mat { _, w := refAttention(v.mat("qkv", 18), 5, 2); return w }, noGradient: true},
 		{name: "PairScores", build: func(c *nn.Ctx) *G.Node { return nn.PairScores(c, param(c, "q", 6, 8), param(c, "k", 6, 8), 3, 4) },

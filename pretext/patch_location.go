@@ -231,9 +231,16 @@ func (l *tokenLocation) Build(c *nn.Ctx, views []backbone.Features, target *G.No
 	x := nn.Linear(c, "decoder.embed", views[0].Map.Node, l.config.DecoderWidth, true)
 	for i := range l.config.DecoderBlocks {
 		block := c.Scope(fmt.Sprintf("decoder.blocks.%d", i))
-		x, _ = backbone.TransformerBlock(block, x, l.kept, l.config.DecoderHeads, 4*l.config.DecoderWidth)
+		first := l.kept
+		if i == l.config.DecoderBlocks-1 {
+			first = l.questions
+		}
+		x = backbone.TransformerBlock(block, x, l.kept, first, l.config.DecoderHeads, 4*l.config.DecoderWidth)
 	}
-	x = nn.SliceTokens(c, nn.LayerNorm(c, "decoder.norm", x), l.kept, 0, l.questions)
+	if l.config.DecoderBlocks == 0 {
+		x = nn.SliceTokens(c, x, l.kept, 0, l.questions)
+	}
+	x = nn.LayerNorm(c, "decoder.norm", x)
 	logits := nn.Linear(c, "head", x, l.positions(), true)
 	return l.output(c, logits, target, views[0].Map.Views)
 }

@@ -198,7 +198,7 @@ func TestAttentionOfAMX(t *testing.T) {
 	for _, program := range tileProgramsHere() {
 		e := program.engine(2)
 		defer e.Close()
-		for _, s := range []AttentionShape{{2, 65, 2, 64}, {1, 37, 3, 32}, {2, 14, 2, 12}} {
+		for _, s := range []AttentionShape{{2, 65, 2, 64, 0}, {1, 37, 3, 32, 0}, {2, 14, 2, 12, 0}} {
 			rows, width := s.Views*s.Tokens, s.Heads*s.HeadDim
 			half, qkv := rounded(normals(seeded(1), rows*3*width, 0, 1))
 			halfGradient, gradient := rounded(normals(seeded(2), rows*width, 0, 1))

@@ -186,6 +186,13 @@ func halfCases() []halfCase {
 				e.AttentionForward(attention, y, lse, in[0])
 				e.AttentionBackward(attention, out[0], in[1], lse, in[0])
 			}},
+		{"AttentionOfThreeQueries", [][]float32{normals(seeded(1), views*tokens*3*heads*dim, 0, 1), normals(seeded(2), views*3*heads*dim, 0, 1)},
+			[]int{views * 3 * heads * dim, views * tokens * 3 * heads * dim}, func(e *Engine, in, out []Array) {
+				first, lse := attention, scratch(views*heads*3)
+				first.Queries = 3
+				e.AttentionForward(first, out[0], lse, in[0])
+				e.AttentionBackward(first, out[1], in[1], lse, in[0])
+			}},
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 
 // attentionReference returns the output, lse and the probabilities.
 func attentionReference(s AttentionShape, qkv []float64) (out, lse, weights []float64) {
-	t, d, width := s.Tokens, s.HeadDim, s.Heads*s.HeadDim
-	out = make([]float64, s.Views*t*width)
+	t, d, width, asking := s.Tokens, s.HeadDim, s.Heads*s.HeadDim, s.asking()
+	out = make([]float64, s.Views*asking*width)
 	at := func(view, token, part, head, c int) float64 {
 		return qkv[(view*t+token)*3*width+part*width+head*d+c]
 	}
@@ -24,12 +24,16 @@ func attentionReference(s AttentionShape, qkv []float64) (out, lse, weights []fl
 					}
 				}
 				normalizer := logSumExpReference(scores)
-				lse = append(lse, normalizer)
+				if i < asking {
+					lse = append(lse, normalizer)
+				}
 				for j, score := range scores {
 					p := math.Exp(score - normalizer)
 					weights = append(weights, p)
 					for c := range d {
-						out[(view*t+i)*width+head*d+c] += p * at(view, j, 2, head, c)
+						if i < asking {
+							out[(view*asking+i)*width+head*d+c] += p * at(view, j, 2, head, c)
+						}
 					}
 				}
 			}
@@ -40,9 +44,9 @@ func attentionReference(s AttentionShape, qkv []float64) (out, lse, weights []fl
 
 func checkAttention(t failer, e *Engine, s AttentionShape, seed uint64) {
 	t.Helper()
-	r, width, rows := seeded(seed), s.Heads*s.HeadDim, s.Views*s.Tokens
-	qkv, dout := normals(r, rows*3*width, 0, 1.5), normals(r, rows*width, 0, 1)
-	out, lse, weights, dqkv := dirty(rows*width), dirty(rows*s.Heads), dirty(rows*s.Heads*s.Tokens), dirty(rows*3*width)
+	r, width, rows, results := seeded(seed), s.Heads*s.HeadDim, s.Views*s.Tokens, s.Views*s.asking()
+	qkv, dout := normals(r, rows*3*width, 0, 1.5), normals(r, results*width, 0, 1)
+	out, lse, weights, dqkv := dirty(results*width), dirty(results*s.Heads), dirty(rows*s.Heads*s.Tokens), dirty(rows*3*width)
 	wantOut, wantLSE, wantWeights := attentionReference(s, float64s(qkv))
 	e.AttentionForward(s, F32(out), lse, F32(qkv))
 	near(t, "out", out, wantOut, 1e-5)
@@ -63,6 +67,7 @@ func TestAttention(t *testing.T) {
 				Views: rapid.IntRange(0, 2).Draw(t, "views"), Heads: rapid.IntRange(1, 3).Draw(t, "heads"),
 				Tokens: rapid.IntRange(1, 20).Draw(t, "tokens"), HeadDim: rapid.IntRange(1, 18).Draw(t, "head dim"),
 			}
+			s.Queries = rapid.IntRange(0, s.Tokens).Draw(t, "queries")
 			checkAttention(t, e, s, rapid.Uint64().Draw(t, "seed"))
 		})
 	})
@@ -70,7 +75,7 @@ func TestAttention(t *testing.T) {
 
 func TestAttentionOfVisionTransformers(t *testing.T) {
 	inFamilies(t, func(t *testing.T, e *Engine) {
-		for _, s := range []AttentionShape{{1, 65, 2, 64}, {1, 37, 3, 32}, {1, 197, 1, 64}} {
+		for _, s := range []AttentionShape{{1, 65, 2, 64, 0}, {1, 37, 3, 32, 0}, {1, 197, 1, 64, 0}, {1, 65, 2, 64, 1}, {2, 37, 3, 32, 9}} {
 			checkAttention(t, e, s, 1)
 		}
 	})

@@ -158,7 +158,7 @@ func BenchmarkPairScores(b *testing.B) {
 // BenchmarkAttention counts the operations of the matrix products as its bytes, so that MB/s reads as MFLOP/s: two
 // products forward, five backward (one of them the scores again).
 func BenchmarkAttention(b *testing.B) {
-	for _, s := range []AttentionShape{{64, 65, 3, 64}, {32, 65, 6, 32}, {4, 197, 6, 64}} {
+	for _, s := range []AttentionShape{{64, 65, 3, 64, 0}, {32, 65, 6, 32, 0}, {4, 197, 6, 64, 0}} {
 		n := s.Views * s.Tokens * s.Heads * s.HeadDim
 		qkv, dqkv, out, dout, lse := benchValues(3*n), make([]float32, 3*n), make([]float32, n), benchValues(n), make([]float32, s.Views*s.Heads*s.Tokens)
 		for storage, array := range storages {

@@ -25,11 +25,10 @@ const (
 // job while it is open; the caller closes it when no items are left and waits only for those that joined, so a worker
 // that wakes late delays nobody. Between jobs workers spin for a while and then park.
 type pool struct {
-	size  int
-	state atomic.Uint64
-	next  atomic.Int64 // first item nobody has taken
-	count int64
-	task  func(worker, i int)
+	size   int
+	state  atomic.Uint64
+	shares []itemShare // one a worker: the items that nobody has taken
+	task   func(worker, i int)
 
 	busy    atomic.Bool
 	failure atomic.Pointer[failure] // first panic of the job
@@ -42,11 +41,39 @@ type pool struct {
 	group   sync.WaitGroup
 }
 
+// itemShare is a range of items. A worker takes the first of its own, and when there are none left the last of another's:
+// pieces of the same rows then mostly meet the same core from one job to the next, where they still are in its cache, and
+// a core that is held up delays nobody. A cache line and its neighbour are its own.
+type itemShare struct {
+	bounds atomic.Uint64 // from in the upper half, to in the lower
+	_      [120]byte
+}
+
+func (s *itemShare) set(from, to int) { s.bounds.Store(uint64(from)<<32 | uint64(to)) }
+
+// take removes the first or the last item.
+func (s *itemShare) take(last bool) (item int, ok bool) {
+	for {
+		bounds := s.bounds.Load()
+		from, to := bounds>>32, bounds&(1<<32-1)
+		if from >= to {
+			return 0, false
+		}
+		item, rest := from, bounds+1<<32
+		if last {
+			item, rest = to-1, bounds-1
+		}
+		if s.bounds.CompareAndSwap(bounds, rest) {
+			return int(item), true
+		}
+	}
+}
+
 // failure keeps a panic value, which may itself be nil-like, apart from no panic.
 type failure struct{ value any }
 
 func newPool(size int) *pool {
-	p := &pool{size: size, wake: make(chan struct{}, size), left: make(chan struct{}, 1)}
+	p := &pool{size: size, shares: make([]itemShare, size), wake: make(chan struct{}, size), left: make(chan struct{}, 1)}
 	for worker := 1; worker < size; worker++ {
 		p.group.Go(func() { p.work(worker) })
 	}
@@ -71,8 +98,10 @@ func (p *pool) run(n int, task func(worker, i int)) {
 		}
 		return
 	}
-	p.task, p.count = task, int64(n)
-	p.next.Store(0)
+	p.task = task
+	for worker := range p.shares {
+		p.shares[worker].set(n*worker/p.size, n*(worker+1)/p.size)
+	}
 	p.state.Add(openBit)
 	p.rouse(n - 1)
 	p.items(0)
@@ -157,11 +186,16 @@ func (p *pool) items(worker int) {
 	defer func() {
 		if value := recover(); value != nil {
 			p.failure.CompareAndSwap(nil, &failure{value})
-			p.next.Store(p.count)
+			for i := range p.shares {
+				p.shares[i].set(0, 0)
+			}
 		}
 	}()
-	for i := p.next.Add(1) - 1; i < p.count; i = p.next.Add(1) - 1 {
-		p.task(worker, int(i))
+	for turn := range p.size {
+		from := &p.shares[(worker+turn)%p.size]
+		for i, ok := from.take(turn > 0); ok; i, ok = from.take(turn > 0) {
+			p.task(worker, i)
+		}
 	}
 }
 

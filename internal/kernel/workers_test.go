@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,58 @@ func TestParallelUsesAllWorkers(t *testing.T) {
 			arrived.Add(1)
 			spinUntil(func() bool { return arrived.Load() == 3 })
 		})
+	}
+}
+
+// TestWorkersBeginAtTheirOwnItems: in every job the same pieces meet the same worker, as long as none is held up.
+func TestWorkersBeginAtTheirOwnItems(t *testing.T) {
+	const workers, items = 3, 10
+	e := engine(t, workers)
+	for range 100 {
+		var arrived atomic.Int32
+		first := [workers]int{-1, -1, -1}
+		e.Parallel(items, func(worker, item int) {
+			if first[worker] < 0 {
+				first[worker] = item
+				arrived.Add(1)
+				spinUntil(func() bool { return arrived.Load() == workers })
+			}
+		})
+		if first != [workers]int{0, 3, 6} {
+			t.Fatalf("the workers began at items %v of %d, want 0, 3 and 6", first, items)
+		}
+	}
+}
+
+// TestIdleWorkersHelp ends only if others take the items of a worker that is held up.
+func TestIdleWorkersHelp(t *testing.T) {
+	const workers, items = 3, 12
+	e := engine(t, workers)
+	for held := range workers {
+		var done atomic.Int32
+		var began atomic.Bool
+		e.Parallel(items, func(worker, _ int) {
+			if worker == held && began.CompareAndSwap(false, true) {
+				spinUntil(func() bool { return done.Load() == items-1 })
+			} else {
+				spinUntil(began.Load)
+			}
+			done.Add(1)
+		})
+	}
+}
+
+func TestItemSharesGiveEveryItemOnce(t *testing.T) {
+	var s itemShare
+	s.set(3, 6)
+	var taken []int
+	for _, last := range []bool{false, true, true, false, true} {
+		if item, ok := s.take(last); ok {
+			taken = append(taken, item)
+		}
+	}
+	if !slices.Equal(taken, []int{3, 5, 4}) {
+		t.Errorf("taken are %v, want 3, 5, 4 and no more", taken)
 	}
 }
 
