@@ -31,6 +31,7 @@ type graph struct {
 	recompute   bool
 	half        map[*G.Node]bool    // stored as bf16
 	wide        map[*G.Node]*G.Node // their float32 copies, where some operation needs one
+	active      map[*G.Node]bool    // what needs a gradient, while one is built; nil otherwise
 	engine      *kernel.Engine      // runs operations inside gorgonia's tape machine; see operation.Do
 }
 

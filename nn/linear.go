@@ -36,21 +36,33 @@ func LinearInit(c *Ctx, name string, x *G.Node, out int, bias bool, weights Init
 	})
 }
 
-// linearBackward builds, for y = x·Wᵀ + b with x [m, k] and W [n, k]: dx = dy·W, dW = dyᵀ·x, db = Σ rows of dy.
-// They are three operations, so that dx of a first layer is never computed.
+// linearBackward builds, for y = x·Wᵀ + b with x [m, k] and W [n, k]: dx = dy·W, dW = dyᵀ·x, db = Σ rows of dy. dx and dW
+// are two operations, so that dx of a first layer is never computed; db comes with dx, or alone where that is not needed.
 func linearBackward(name string, m, n, k int) func(*Ctx, []*G.Node, *G.Node, *G.Node) []*G.Node {
 	return func(c *Ctx, in []*G.Node, _, dy *G.Node) []*G.Node {
+		withSums := len(in) == 3 && c.graph.active[in[0]]
+		input := definition{
+			kind: "LinearBackwardInput", name: name, shape: matrix(m, k), inputs: []*G.Node{dy, in[1]}, takesHalf: true, givesHalf: true, like: in[0],
+			run: product(kernel.Product{M: m, N: k, K: n}, plain, n, plain, k),
+		}
+		if withSums {
+			input.side, input.run = []int{n}, call(func(e *kernel.Engine, b *buffers) {
+				e.MatMul(kernel.Product{
+					M: m, N: k, K: n, A: plain(b.in[0], n), B: plain(b.in[1], k), C: b.out, CStride: k, SumsOfA: b.side[0].Float32(),
+				})
+			})
+		}
 		gradients := []*G.Node{
-			c.apply(definition{
-				kind: "LinearBackwardInput", name: name, shape: matrix(m, k), inputs: []*G.Node{dy, in[1]}, takesHalf: true, givesHalf: true, like: in[0],
-				run: product(kernel.Product{M: m, N: k, K: n}, plain, n, plain, k),
-			}),
+			c.apply(input),
 			c.apply(definition{
 				kind: "LinearBackwardWeights", name: name, shape: matrix(n, k), inputs: []*G.Node{dy, in[0]}, takesHalf: true,
 				run: product(kernel.Product{M: n, N: k, K: m}, transposed, n, plain, k),
 			}),
 		}
-		if len(in) == 3 {
+		switch {
+		case withSums:
+			gradients = append(gradients, c.tap(gradients[0], 0, 1, n))
+		case len(in) == 3:
 			gradients = append(gradients, c.columnSums(name, dy))
 		}
 		return gradients

@@ -17,10 +17,12 @@ func (c *Ctx) differentiate(cost *G.Node) (map[*G.Node]*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reverse{ctx: c, active: c.graph.active(nodes), parts: map[*G.Node][]part{}, gradients: map[*G.Node]*G.Node{}, copies: map[*G.Node]*G.Node{}}
+	r := &reverse{ctx: c, active: c.graph.activeOf(nodes), parts: map[*G.Node][]part{}, gradients: map[*G.Node]*G.Node{}, copies: map[*G.Node]*G.Node{}}
 	if !r.active[cost] {
 		return nil, fmt.Errorf("the cost %v depends on no parameter: nothing can be learned", cost)
 	}
+	c.graph.active = r.active
+	defer func() { c.graph.active = nil }()
 	r.parts[cost] = []part{{c.one(cost), 0}}
 	for _, node := range slices.Backward(nodes) {
 		if err := r.visit(node); err != nil {
@@ -88,6 +90,7 @@ func (r *reverse) again(node *G.Node) *G.Node {
 	if r.copies[node] == nil {
 		op := operationOf(node)
 		r.copies[node] = op.ctx.apply(op.definition)
+		r.active[r.copies[node]] = r.active[node]
 	}
 	return r.copies[node]
 }
@@ -105,8 +108,8 @@ func (r *reverse) add(node *G.Node, p part) {
 	}
 }
 
-// active finds the nodes that depend on a parameter through differentiable inputs.
-func (g *graph) active(nodes []*G.Node) map[*G.Node]bool {
+// activeOf finds the nodes that depend on a parameter through differentiable inputs.
+func (g *graph) activeOf(nodes []*G.Node) map[*G.Node]bool {
 	active := map[*G.Node]bool{}
 	for _, node := range nodes {
 		op := operationOf(node)

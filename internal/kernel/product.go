@@ -24,6 +24,8 @@ type Product struct {
 	CStride    int
 	Accumulate bool      // add to what C holds instead of overwriting it; C is then float32
 	Bias       []float32 // [N], added to every row; nil for none
+	// SumsOfA [K], if not nil, is set to the column sums of A while its rows are in cache. A is then row-major and dense.
+	SumsOfA []float32
 	// Epilogue, if not nil, is called with ranges of rows of C that are complete and still in cache. The ranges are
 	// disjoint and cover all rows. Calls come from the workers of the Engine, several at a time, and must not call
 	// kernels of that Engine.
@@ -33,15 +35,21 @@ type Product struct {
 // MatMul computes the product p. K may be 0: the sum over nothing is 0.
 func (e *Engine) MatMul(p Product) {
 	if p.M <= 0 || p.N <= 0 {
+		if p.SumsOfA != nil {
+			e.ColumnSums(p.SumsOfA, p.A.Data, p.M, p.K)
+		}
 		return
 	}
 	u := e.unitOf(p.A.Data, p.B.Data, p.C)
 	if inStrips(p.M, p.K) {
 		e.strips(stripProduct{
 			unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: source{matrix: p.B, k: p.K}, c: p.C, cStride: p.CStride,
-			accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,
+			accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue, sumsOfA: p.SumsOfA,
 		})
 		return
+	}
+	if p.SumsOfA != nil {
+		e.ColumnSums(p.SumsOfA, p.A.Data, p.M, p.K)
 	}
 	e.grid(gridProduct{
 		unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: u.rightSource(p.B, p.N, p.K), c: p.C, cStride: p.CStride,

@@ -131,6 +131,36 @@ func TestEpilogueSeesFinishedRows(t *testing.T) {
 	})
 }
 
+// TestSumsOfA: a product that also sums the columns of A gives the sums that A has and the product that it is without.
+func TestSumsOfA(t *testing.T) {
+	inFamilies(t, func(t *testing.T, e *Engine) {
+		rapid.Check(t, func(t *rapid.T) {
+			m := rapid.OneOf(extents, rapid.SampledFrom([]int{511, 512, 513, 1100})).Draw(t, "m")
+			n, k := extents.Draw(t, "n"), rapid.OneOf(extents, rapid.SampledFrom([]int{512, 600})).Draw(t, "k")
+			values := normals(randomOf(t), m*k, 0, 1)
+			a := rapid.SampledFrom([]Array{F32(values), BF16(roundedHalves(values))}).Draw(t, "a")
+			want := make([]float64, k)
+			for i := range a.Len() {
+				want[i%k] += float64(a.at(i))
+			}
+			sums, plain, c := dirty(k), make([]float32, m*n), make([]float32, m*n)
+			p := Product{M: m, N: n, K: k, A: rowsOf(a, k), B: drawOperand(t, "B", k, n), C: F32(plain), CStride: n}
+			e.MatMul(p)
+			p.C, p.SumsOfA = F32(c), sums
+			e.MatMul(p)
+			near(t, "sums", sums, want, 1e-5)
+			if !slices.Equal(c, plain) {
+				t.Fatal("the product is another one with the sums")
+			}
+		})
+	})
+}
+
+func roundedHalves(values []float32) []BFloat16 {
+	half, _ := rounded(values)
+	return half.bf16
+}
+
 func TestSmallProduct(t *testing.T) {
 	inFamilies(t, func(t *testing.T, e *Engine) {
 		rapid.Check(t, func(t *rapid.T) {

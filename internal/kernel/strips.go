@@ -41,6 +41,7 @@ type stripProduct struct {
 	scatter    scatter
 	epilogue   func(from, to int) // called with every finished strip of c; may be nil
 	tail       tail               // likewise
+	sumsOfA    []float32          // [k]; nil if the column sums of a, a dense matrix, are not wanted
 }
 
 // inStrips reports whether a product with m rows and k terms is computed strip by strip.
@@ -57,7 +58,14 @@ func (e *Engine) strips(p stripProduct) {
 	depths := max(1, cut(words, u.depth))
 	e.pack(u, p.b, p.n, words, depths)
 	b := u.stripBlocks(p.m)
-	share(e, &e.jobs.strip, stripJob{p, b, words, depths, u.startRow(p.bias, p.n)}, b.count, 1)
+	job := stripJob{stripProduct: p, blocks: b, words: words, depths: depths, start: u.startRow(p.bias, p.n)}
+	if p.sumsOfA != nil {
+		job.partials = e.vector.partials(b.count * p.k)
+	}
+	share(e, &e.jobs.strip, job, b.count, 1)
+	if p.sumsOfA != nil {
+		e.joinPartials(p.sumsOfA[:p.k], job.partials, b.count, p.k)
+	}
 }
 
 type stripJob struct {
@@ -65,6 +73,7 @@ type stripJob struct {
 	blocks        blocks
 	words, depths int
 	start         []float32
+	partials      []float32 // [strips, k], of the column sums of a
 }
 
 func (j *stripJob) run(e *Engine, worker, i, _ int) {
@@ -80,6 +89,9 @@ func (j *stripJob) run(e *Engine, worker, i, _ int) {
 		j.epilogue(from, to)
 	}
 	j.tail.block(e, worker, i, from, to)
+	if j.sumsOfA != nil {
+		e.vector.sumColumns(j.partials[i*j.k:(i+1)*j.k], j.a.matrix.Data.Slice(from*j.k, to*j.k), to-from, j.k)
+	}
 }
 
 // narrowRows rounds dense rows of n float32 to the rows of a bf16 matrix.
