@@ -135,10 +135,13 @@ func (v *vectorUnit) scratch(worker, n int) []float32 {
 	return v.local[worker][:n]
 }
 
+// grown returns scratch memory of at least n floats: the buffer, or a larger one in whose favour it is given back. What
+// either held is lost.
 func grown(buffer []float32, n int) []float32 {
 	if cap(buffer) >= n {
 		return buffer[:cap(buffer)]
 	}
+	release(buffer)
 	return make([]float32, n)
 }
 
