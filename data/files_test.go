@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pretrain/sample"
 )
 
 // tree writes files, by path relative to a new folder, and returns the folder.
@@ -247,20 +249,20 @@ func FuzzParseList(f *testing.F) {
 	})
 }
 
-// TestRealPhotographs scans and decodes a folder of photographs, where there is one, and says how fast.
+// TestRealPhotographs scans and decodes the photographs that the program carries, and says how fast.
 func TestRealPhotographs(t *testing.T) {
-	const folder = "../../shared/data/clothing-128/train"
-	if _, err := os.Stat(folder); err != nil {
-		t.Skip("SKIP: no photographs at", folder)
+	folder := t.TempDir()
+	if err := sample.Extract(folder); err != nil {
+		t.Fatal(err)
 	}
 	start := time.Now()
-	f := open(t, folder, nil)
+	f := open(t, filepath.Join(folder, "train"), nil)
 	t.Logf("scanned %d headers in %v", f.Report().Files, time.Since(start))
-	if f.Len() != 3068 || len(f.Labels()) != 10 || len(f.Report().Bad) != 0 {
+	if f.Len() != 1501 || len(f.Labels()) != 14 || len(f.Report().Bad) != 0 {
 		t.Errorf("%d pictures of %d labels, %d bad", f.Len(), len(f.Labels()), len(f.Report().Bad))
 	}
 	for i := 0; i < f.Len(); i += 100 {
-		if e, err := f.At(t.Context(), i); err != nil || e.Image.Side() != 128 {
+		if e, err := f.At(t.Context(), i); err != nil || e.Image.Side() != 64 {
 			t.Errorf("%s: %d pixels, error %v", e.Path, e.Image.Side(), err)
 		}
 	}

@@ -1,16 +1,10 @@
 package nn
 
-import (
-	"runtime/debug"
-	"unsafe"
-)
+import "unsafe"
 
 // lineFloats is the number of float32 in a cache line. Every buffer starts on one, so that no two buffers share a
 // line and vector loads of whole lines never straddle two.
 const lineFloats = 16
-
-// tidyFloats is the size of an arena, in float32, from which the collection before it is worth its milliseconds.
-const tidyFloats = 16 << 20
 
 // padded rounds a number of floats up to whole cache lines.
 func padded(floats int) int { return (floats + lineFloats - 1) / lineFloats * lineFloats }
@@ -27,11 +21,8 @@ func alignedFloats(floats int) []float32 {
 }
 
 // arenaFloats allocates the arena of a program: on large pages where the system grants them, and touched now, so that
-// the first step is no slower than the others. What was needed until now goes back to the system before.
+// the first step is no slower than the others.
 func arenaFloats(floats int) []float32 {
-	if floats > tidyFloats {
-		debug.FreeOSMemory()
-	}
 	arena := alignedFloats(floats)
 	adviseHugePages(arena)
 	clear(arena)

@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -81,6 +82,10 @@ func compile(c *Ctx, engine *kernel.Engine, options planOptions, arena []float32
 	c.graph.engine = engine
 	p := &Program{engine: engine, plan: drawn.plan, arena: arena}
 	if len(p.arena) < p.plan.arena {
+		if cost != nil {
+			// A graph to learn from is compiled once, for long. What preparing it left behind must not count beside its arena.
+			debug.FreeOSMemory()
+		}
 		p.arena = arenaFloats(p.plan.arena)
 	}
 	p.link(drawn.nodes)
