@@ -72,6 +72,8 @@ func generatedTiles(tiles []generatedTile, cols int) tileKernel {
 		_, _ = c[(rows-1)*cStride+cols-1], start[cols-1]
 		if k > 0 {
 			_, _ = a[(rows-1)*aRow+(k-1)*aCol], b[(k-1)*bStride+cols-1]
+		} else {
+			aRow = 0 // A may have no elements to walk over
 		}
 		if half != nil {
 			_ = half[(rows-1)*halfStride+cols-1]

@@ -41,6 +41,7 @@ func (e *Engine) MatMul(p Product) {
 		return
 	}
 	u := e.unitOf(p.A.Data, p.B.Data, p.C)
+	p.leaveFactors()
 	if inStrips(p.M, p.K) {
 		e.strips(stripProduct{
 			unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: source{matrix: p.B, k: p.K}, c: p.C, cStride: p.CStride,
@@ -55,6 +56,13 @@ func (e *Engine) MatMul(p Product) {
 		unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: u.rightSource(p.B, p.N, p.K), c: p.C, cStride: p.CStride,
 		accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,
 	})
+}
+
+// leaveFactors lets the factors of a sum over nothing, which may be empty, have no strides that lead out of them.
+func (p *Product) leaveFactors() {
+	if p.K == 0 {
+		p.A, p.B = Operand{Data: p.A.Data}, Operand{Data: p.B.Data}
+	}
 }
 
 // unitOf chooses how to multiply: in bf16 if something is.
@@ -80,6 +88,7 @@ func (u *productUnit) words(k int) int {
 // there is overwritten: a tile that sticks out of C then needs no detour. ahead may be nil.
 func (e *Engine) smallProduct(worker int, p Product, roomy bool, ahead *readAhead) {
 	u := e.unitOf(p.A.Data, p.B.Data)
+	p.leaveFactors()
 	own, words := &u.local[worker], u.words(p.K)
 	b := block{m: p.M, n: p.N, k: words, c: p.C.Float32(), cStride: p.CStride, accumulate: p.Accumulate, ahead: ahead}
 	if roomy {
