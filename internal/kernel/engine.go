@@ -25,6 +25,8 @@ type Engine struct {
 	jobs    jobs
 	running division            // the job at work
 	piece   func(worker, i int) // runPiece, bound once
+	// recorded takes jobs instead of the pool while Follow records a call; nil otherwise.
+	recorded *[]Follower
 }
 
 // New starts an Engine. It fails if the family is unknown or this CPU cannot run it, or if Workers is negative or more

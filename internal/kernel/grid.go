@@ -18,7 +18,7 @@ type gridProduct struct {
 	cStride    int
 	accumulate bool
 	bias       []float32
-	epilogue   func(from, to int)
+	followers  []Follower
 }
 
 // rightSource reads B in place if tiles can, and copies it block by block otherwise.
@@ -145,9 +145,9 @@ func (s *source) spread(u *productUnit, own *workerScratch, rowFrom, rowTo, from
 	return left{own.a, 1, stride}
 }
 
-// finishGrid adds the partial sums of each row of C, first part first, and calls the epilogue.
+// finishGrid adds the partial sums of each row of C, first part first, and runs what follows.
 func (e *Engine) finishGrid(p gridProduct, parts int) {
-	if parts == 1 && p.epilogue == nil && !p.c.Half() {
+	if parts == 1 && len(p.followers) == 0 && !p.c.Half() {
 		return
 	}
 	share(e, &e.jobs.gridEnd, gridEndJob{p, p.unit.wholeOf(p), parts}, p.m, max(1, elementChunk/p.n))
@@ -159,7 +159,7 @@ type gridEndJob struct {
 	parts int
 }
 
-func (j *gridEndJob) run(e *Engine, _, from, to int) {
+func (j *gridEndJob) run(e *Engine, worker, from, to int) {
 	for i := from; i < to; i++ {
 		row := j.sums.c[i*j.sums.cStride:][:j.n] // holds the sum of the first part
 		for part := range j.parts - 1 {
@@ -169,7 +169,5 @@ func (j *gridEndJob) run(e *Engine, _, from, to int) {
 			e.vector.narrow(j.c.bf16[i*j.cStride:][:j.n], row)
 		}
 	}
-	if j.epilogue != nil {
-		j.epilogue(from, to)
-	}
+	runFollowers(e, j.followers, worker, from, to, j.m)
 }

@@ -71,6 +71,11 @@ func share[J any, P interface {
 	*J
 	job
 }](e *Engine, place *J, j J, n, size int) {
+	if e.recorded != nil {
+		own := j
+		*e.recorded = append(*e.recorded, Follower{P(&own), n})
+		return
+	}
 	var none J
 	*place = j
 	e.running = division{P(place), n, size}

@@ -26,10 +26,8 @@ type Product struct {
 	Bias       []float32 // [N], added to every row; nil for none
 	// SumsOfA [K], if not nil, is set to the column sums of A while its rows are in cache. A is then row-major and dense.
 	SumsOfA []float32
-	// Epilogue, if not nil, is called with ranges of rows of C that are complete and still in cache. The ranges are
-	// disjoint and cover all rows. Calls come from the workers of the Engine, several at a time, and must not call
-	// kernels of that Engine.
-	Epilogue func(from, to int)
+	// Followers work on the rows of C, in their order, as soon as some are complete and still in cache.
+	Followers []Follower
 }
 
 // MatMul computes the product p. K may be 0: the sum over nothing is 0.
@@ -38,6 +36,9 @@ func (e *Engine) MatMul(p Product) {
 		if p.SumsOfA != nil {
 			e.ColumnSums(p.SumsOfA, p.A.Data, p.M, p.K)
 		}
+		if p.M > 0 {
+			runFollowers(e, p.Followers, 0, 0, p.M, p.M)
+		}
 		return
 	}
 	u := e.unitOf(p.A.Data, p.B.Data, p.C)
@@ -45,7 +46,7 @@ func (e *Engine) MatMul(p Product) {
 	if inStrips(p.M, p.K) {
 		e.strips(stripProduct{
 			unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: source{matrix: p.B, k: p.K}, c: p.C, cStride: p.CStride,
-			accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue, sumsOfA: p.SumsOfA,
+			accumulate: p.Accumulate, bias: p.Bias, followers: p.Followers, sumsOfA: p.SumsOfA,
 		})
 		return
 	}
@@ -54,7 +55,7 @@ func (e *Engine) MatMul(p Product) {
 	}
 	e.grid(gridProduct{
 		unit: u, m: p.M, n: p.N, k: p.K, a: u.leftSource(p.A, p.K), b: u.rightSource(p.B, p.N, p.K), c: p.C, cStride: p.CStride,
-		accumulate: p.Accumulate, bias: p.Bias, epilogue: p.Epilogue,
+		accumulate: p.Accumulate, bias: p.Bias, followers: p.Followers,
 	})
 }
 
@@ -84,7 +85,7 @@ func (u *productUnit) words(k int) int {
 }
 
 // smallProduct computes p on one worker inside a task of Parallel, for products that fit its second-level cache. It
-// takes neither Bias nor Epilogue, and C is float32. A roomy C has space for whole panels in each row, and what lies
+// takes neither Bias nor Followers, and C is float32. A roomy C has space for whole panels in each row, and what lies
 // there is overwritten: a tile that sticks out of C then needs no detour. ahead may be nil.
 func (e *Engine) smallProduct(worker int, p Product, roomy bool, ahead *readAhead) {
 	u := e.unitOf(p.A.Data, p.B.Data)

@@ -70,13 +70,13 @@ func checkProduct(t failer, got []float32, want []float64, k int) {
 	}
 }
 
-// rowRecorder is an epilogue that counts how often each row was handed out.
+// rowRecorder is a job that counts how often each row was handed out.
 type rowRecorder struct {
 	mutex sync.Mutex
 	rows  []int
 }
 
-func (r *rowRecorder) epilogue(from, to int) {
+func (r *rowRecorder) run(_ *Engine, _, from, to int) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	for i := from; i < to; i++ {
@@ -100,13 +100,11 @@ func TestMatMul(t *testing.T) {
 			}
 			p, want := drawProduct(t, m, n, k)
 			seen := rowRecorder{rows: make([]int, m)}
-			if n > 0 {
-				p.Epilogue = seen.epilogue
-			}
+			p.Followers = []Follower{{&seen, m}}
 			e.MatMul(p)
 			checkProduct(t, p.C.f32, want, k)
-			if i := slices.IndexFunc(seen.rows, func(count int) bool { return count != 1 }); n > 0 && i >= 0 {
-				t.Fatalf("the epilogue saw row %d %d times", i, seen.rows[i])
+			if i := slices.IndexFunc(seen.rows, func(count int) bool { return count != 1 }); i >= 0 {
+				t.Fatalf("what follows saw row %d %d times", i, seen.rows[i])
 			}
 		})
 	})
@@ -134,25 +132,6 @@ func TestMatMulOfNothing(t *testing.T) {
 					}
 				}
 			}
-		}
-	})
-}
-
-// TestEpilogueSeesFinishedRows doubles C in the epilogue, which gives the wrong product unless rows are complete.
-func TestEpilogueSeesFinishedRows(t *testing.T) {
-	inFamilies(t, func(t *testing.T, e *Engine) {
-		for _, size := range [][3]int{{700, 40, 500}, {60, 40, 2000}, {300, 500, 20}} {
-			m, n, k := size[0], size[1], size[2]
-			a, b, c := normals(seeded(1), m*k, 0, 1), normals(seeded(2), k*n, 0, 1), dirty(m*n)
-			p := Product{M: m, N: n, K: k, A: rowMajor(a, k), B: rowMajor(b, n), C: F32(c), CStride: n}
-			p.Epilogue = func(from, to int) {
-				for i := from * n; i < to*n; i++ {
-					c[i] *= 2
-				}
-			}
-			e.MatMul(p)
-			want := reference.MatMul(m, n, k, func(i, j int) float32 { return 2 * a[i*k+j] }, func(i, j int) float32 { return b[i*n+j] })
-			checkProduct(t, c, want, k)
 		}
 	})
 }

@@ -39,9 +39,9 @@ type stripProduct struct {
 	accumulate bool
 	bias       []float32
 	scatter    scatter
-	epilogue   func(from, to int) // called with every finished strip of c; may be nil
-	tail       tail               // likewise
-	sumsOfA    []float32          // [k]; nil if the column sums of a, a dense matrix, are not wanted
+	followers  []Follower // of every finished strip of c
+	tail       tail       // likewise
+	sumsOfA    []float32  // [k]; nil if the column sums of a, a dense matrix, are not wanted
 }
 
 // inStrips reports whether a product with m rows and k terms is computed strip by strip.
@@ -85,13 +85,11 @@ func (j *stripJob) run(e *Engine, worker, i, _ int) {
 	case j.c.Half() && !u.intoHalf:
 		u.narrowRows(j.c.From(from*j.cStride), j.cStride, u.local[worker].c, j.n, to-from)
 	}
-	if j.epilogue != nil {
-		j.epilogue(from, to)
-	}
-	j.tail.block(e, worker, i, from, to)
-	if j.sumsOfA != nil {
+	if j.sumsOfA != nil { // before a follower writes over A
 		e.vector.sumColumns(j.partials[i*j.k:(i+1)*j.k], j.a.matrix.Data.Slice(from*j.k, to*j.k), to-from, j.k)
 	}
+	runFollowers(e, j.followers, worker, from, to, j.m)
+	j.tail.block(e, worker, i, from, to)
 }
 
 // narrowRows rounds dense rows of n float32 to the rows of a bf16 matrix.

@@ -55,11 +55,31 @@ func TestWinograd(t *testing.T) {
 			x, dy, w := convTensors(s)
 			y, dx, dw := e.winogradAll(s, x, dy, w)
 			c := reference.Conv(s)
-			checkNorm(t, "y", y, c.Forward(len(y), x, w), winogradTolerance)
-			checkNorm(t, "dx", dx, c.BackwardInput(dy, w), winogradTolerance)
-			checkNorm(t, "dw", dw, c.BackwardWeights(dy, x), winogradTolerance)
+			x2, dy2, w2 := squaresOf(x), squaresOf(dy), squaresOf(w)
+			checkTerms(t, "y", y, c.Forward(len(y), x, w), c.Forward(len(y), x2, w2))
+			checkTerms(t, "dx", dx, c.BackwardInput(dy, w), c.BackwardInput(dy2, w2))
+			checkTerms(t, "dw", dw, c.BackwardWeights(dy, x), c.BackwardWeights(dy2, x2))
 		})
 	})
+}
+
+// checkTerms compares sums with what they must be, relative to the norm that they would have if their terms, whose squares are
+// given in sum, had random signs: the terms of a few sums may cancel, the error does not.
+func checkTerms(t failer, name string, got []float32, want, squares []float64) {
+	t.Helper()
+	norm, typical := 0.0, 0.0
+	for i, w := range want {
+		norm, typical = norm+w*w, typical+squares[i]
+	}
+	checkNorm(t, name, got, want, winogradTolerance*math.Sqrt(max(1, typical/max(norm, 1e-30))))
+}
+
+func squaresOf(x []float32) []float32 {
+	squares := make([]float32, len(x))
+	for i, v := range x {
+		squares[i] = v * v
+	}
+	return squares
 }
 
 // TestWinogradOfHalves holds the algorithm on bf16 maps, and on maps of which one is bf16, to the rounded results of the

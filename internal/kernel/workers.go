@@ -89,7 +89,7 @@ func (p *pool) close() {
 // run runs task over [0, n).
 func (p *pool) run(n int, task func(worker, i int)) {
 	if !p.busy.CompareAndSwap(false, true) {
-		panic("kernel: Engine used by two calls at once: tasks and epilogues must not call kernels, and goroutines need an Engine each")
+		panic("kernel: Engine used by two calls at once: tasks must not call kernels, and goroutines need an Engine each")
 	}
 	defer p.busy.Store(false)
 	if p.size == 1 || n <= 1 {
