@@ -14,7 +14,7 @@ func Add(c *Ctx, a, b *G.Node) *G.Node {
 		return nil
 	}
 	return c.apply(definition{
-		kind: "Add", shape: a.Shape(), inputs: []*G.Node{a, b}, wrt: 2, inPlace: []int{1, 0}, takesHalf: true, givesHalf: true,
+		kind: "Add", shape: a.Shape(), inputs: []*G.Node{a, b}, wrt: 2, inPlace: []int{1, 0}, takesHalf: true, givesHalf: true, rowwise: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.Add(b.out, b.in[0], b.in[1]) }),
 		backward: func(_ *Ctx, _ []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{grad, grad}
@@ -67,7 +67,7 @@ func Scale(c *Ctx, x *G.Node, factor float64) *G.Node {
 		return nil
 	}
 	return c.apply(definition{
-		kind: "Scale", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true,
+		kind: "Scale", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true, rowwise: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.Scale(b.out, b.in[0], float32(factor)) }),
 		backward: func(c *Ctx, _ []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{Scale(c, grad, factor)}
@@ -81,11 +81,11 @@ func GELU(c *Ctx, x *G.Node) *G.Node {
 		return nil
 	}
 	return c.apply(definition{
-		kind: "GELU", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true, cheap: true,
+		kind: "GELU", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true, cheap: true, rowwise: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.GELUForward(b.out, b.in[0]) }),
 		backward: func(c *Ctx, in []*G.Node, _, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "GELUBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, in[0]}, inPlace: []int{0}, takesHalf: true, givesHalf: true,
+				kind: "GELUBackward", shape: in[0].Shape(), inputs: []*G.Node{grad, in[0]}, inPlace: []int{0}, takesHalf: true, givesHalf: true, rowwise: true,
 				run: call(func(e *kernel.Engine, b *buffers) { e.GELUBackward(b.out, b.in[0], b.in[1]) }),
 			})}
 		},
@@ -98,11 +98,11 @@ func ReLU(c *Ctx, x *G.Node) *G.Node {
 		return nil
 	}
 	return c.apply(definition{
-		kind: "ReLU", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true,
+		kind: "ReLU", shape: x.Shape(), inputs: []*G.Node{x}, wrt: 1, inPlace: []int{0}, takesHalf: true, givesHalf: true, rowwise: true,
 		run: call(func(e *kernel.Engine, b *buffers) { e.ReLUForward(b.out, b.in[0]) }),
 		backward: func(c *Ctx, _ []*G.Node, out, grad *G.Node) []*G.Node {
 			return []*G.Node{c.apply(definition{
-				kind: "ReLUBackward", shape: out.Shape(), inputs: []*G.Node{grad, out}, inPlace: []int{0}, takesHalf: true, givesHalf: true,
+				kind: "ReLUBackward", shape: out.Shape(), inputs: []*G.Node{grad, out}, inPlace: []int{0}, takesHalf: true, givesHalf: true, rowwise: true,
 				run: call(func(e *kernel.Engine, b *buffers) { e.ReLUBackward(b.out, b.in[0], b.in[1]) }),
 			})}
 		},

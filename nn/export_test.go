@@ -24,8 +24,8 @@ func (p *Program) Dirty(number float32) {
 // Kinds names the calls of a Run.
 func (p *Program) Kinds() []string {
 	var kinds []string
-	for _, s := range p.steps {
-		kinds = append(kinds, s.op.kind)
+	for _, c := range p.calls {
+		kinds = append(kinds, c.kind())
 	}
 	return kinds
 }

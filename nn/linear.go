@@ -24,9 +24,9 @@ func LinearInit(c *Ctx, name string, x *G.Node, out int, bias bool, weights Init
 	}
 	m, n, k := rows(x), out, cols(x)
 	return c.apply(definition{
-		kind: "Linear", name: name, shape: matrix(m, n), inputs: inputs, wrt: len(inputs), takesHalf: true, givesHalf: true, starts: true,
+		kind: "Linear", name: name, shape: matrix(m, n), inputs: inputs, wrt: len(inputs), takesHalf: true, givesHalf: true, starts: true, leads: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
-			p := kernel.Product{M: m, N: n, K: k, A: plain(b.in[0], k), B: transposed(b.in[1], k), C: b.out, CStride: n}
+			p := kernel.Product{M: m, N: n, K: k, A: plain(b.in[0], k), B: transposed(b.in[1], k), C: b.out, CStride: n, Followers: b.followers}
 			if bias {
 				p.Bias = b.f(2)
 			}
@@ -42,20 +42,20 @@ func linearBackward(name string, m, n, k int) func(*Ctx, []*G.Node, *G.Node, *G.
 	return func(c *Ctx, in []*G.Node, _, dy *G.Node) []*G.Node {
 		withSums := len(in) == 3 && c.graph.active[in[0]]
 		input := definition{
-			kind: "LinearBackwardInput", name: name, shape: matrix(m, k), inputs: []*G.Node{dy, in[1]}, takesHalf: true, givesHalf: true, like: in[0],
+			kind: "LinearBackwardInput", name: name, shape: matrix(m, k), inputs: []*G.Node{dy, in[1]}, takesHalf: true, givesHalf: true, like: in[0], leads: true,
 			run: product(kernel.Product{M: m, N: k, K: n}, plain, n, plain, k),
 		}
 		if withSums {
 			input.side, input.run = []int{n}, call(func(e *kernel.Engine, b *buffers) {
 				e.MatMul(kernel.Product{
-					M: m, N: k, K: n, A: plain(b.in[0], n), B: plain(b.in[1], k), C: b.out, CStride: k, SumsOfA: b.side[0].Float32(),
+					M: m, N: k, K: n, A: plain(b.in[0], n), B: plain(b.in[1], k), C: b.out, CStride: k, SumsOfA: b.side[0].Float32(), Followers: b.followers,
 				})
 			})
 		}
 		gradients := []*G.Node{
 			c.apply(input),
 			c.apply(definition{
-				kind: "LinearBackwardWeights", name: name, shape: matrix(n, k), inputs: []*G.Node{dy, in[0]}, takesHalf: true,
+				kind: "LinearBackwardWeights", name: name, shape: matrix(n, k), inputs: []*G.Node{dy, in[0]}, takesHalf: true, aside: true,
 				run: product(kernel.Product{M: n, N: k, K: m}, transposed, n, plain, k),
 			}),
 		}
@@ -102,6 +102,7 @@ func product(shape kernel.Product, readA func(kernel.Array, int) kernel.Operand,
 	return call(func(e *kernel.Engine, b *buffers) {
 		p := shape
 		p.A, p.B, p.C, p.CStride = readA(b.in[0], widthA), readB(b.in[1], widthB), b.out, shape.N
+		p.Followers = b.followers
 		e.MatMul(p)
 	})
 }

@@ -19,7 +19,7 @@ func LayerNorm(c *Ctx, name string, x *G.Node) *G.Node {
 	gamma := layer.Parameter("weight", []int{n}, Norm, Ones())
 	beta := layer.Parameter("bias", []int{n}, Norm, Zeros())
 	return c.apply(definition{
-		kind: "LayerNorm", name: name, shape: matrix(m, n), inputs: []*G.Node{x, gamma, beta}, wrt: 3, side: []int{m, m}, takesHalf: true, givesHalf: true, cheap: true,
+		kind: "LayerNorm", name: name, shape: matrix(m, n), inputs: []*G.Node{x, gamma, beta}, wrt: 3, side: []int{m, m}, takesHalf: true, givesHalf: true, cheap: true, rowwise: true,
 		run: call(func(e *kernel.Engine, b *buffers) {
 			e.LayerNormForward(b.out, b.side[0].Float32(), b.side[1].Float32(), b.in[0], b.f(1), b.f(2), m, n, LayerNormEpsilon)
 		}),

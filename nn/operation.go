@@ -22,6 +22,8 @@ type buffers struct {
 	side  []kernel.Array // the operation's own further results, dirty too
 	saved []kernel.Array // side buffers of definition.saved
 	plain [][]float32    // scratch of all
+	// followers are those of an operation that leads.
+	followers []kernel.Follower
 }
 
 // f is input i, and y the output, of an operation on float32.
@@ -82,6 +84,10 @@ type definition struct {
 	flops float64
 	// parts, if set, makes the operation a sum of row ranges, which the planner takes apart.
 	parts *partition
+	// rowwise says that every row of the output needs the same row of inputs of that height, and others as a whole, and that
+	// run makes one kernel call, which may follow a product. leads says that it is a product that takes followers, and aside
+	// that only the store waits for the output. See follow.go.
+	rowwise, leads, aside bool
 	// cheap says that the output costs less to compute again than to keep, for graphs that recompute.
 	cheap bool
 	// convolution says that the operation is one, and which.

@@ -15,12 +15,18 @@ type ownership struct {
 	plan  *plan
 	arena []map[*value]bool            // by word
 	own   map[*value][]map[*value]bool // memory outside the arena: gradients of parameters
+	// using are the values that the running call reads or writes, of which another row may still be to come: only a result
+	// that takes the place of one, row by row, may be written over it.
+	using map[*value]bool
 }
 
 // checkOwnership reports the first step of the plan that reads what is not there any more, or not there yet.
 func checkOwnership(p *plan) error {
 	o := &ownership{plan: p, arena: make([]map[*value]bool, p.arena), own: map[*value][]map[*value]bool{}}
 	for i, s := range p.steps {
+		if i == p.calls[i].first {
+			o.using = p.usedBy(p.calls[i])
+		}
 		if err := o.play(s); err != nil {
 			return fmt.Errorf("step %d, %v: %w", i, s, err)
 		}
@@ -47,7 +53,9 @@ func (o *ownership) play(s step) error {
 		return o.addPart(s, out)
 	case s.part == clearing:
 		for _, rows := range s.op.parts.unclaimed {
-			o.writes(out, rows.from*cols(s.node), rows.to*cols(s.node))
+			if err := o.writes(out, rows.from*cols(s.node), rows.to*cols(s.node)); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -63,11 +71,31 @@ func (o *ownership) play(s step) error {
 			}
 		}
 	}
-	o.writes(out, 0, out.size)
-	for _, side := range o.plan.sides[s.node] {
-		o.writes(side, 0, side.size)
+	for _, result := range append([]*value{out}, o.plan.sides[s.node]...) {
+		if err := o.writes(result, 0, result.size); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// usedBy lists what the steps of a call with followers read and write; of a single step nothing, whose kernel may do as it
+// likes once it has read everything.
+func (p *plan) usedBy(call span) map[*value]bool {
+	using := map[*value]bool{}
+	for _, s := range p.steps[call.first : call.last+1] {
+		if call.first == call.last {
+			break
+		}
+		using[p.locations[s.node].value] = true
+		for _, side := range p.sides[s.node] {
+			using[side] = true
+		}
+		for _, input := range s.op.data() {
+			using[p.locations[input].value] = true
+		}
+	}
+	return using
 }
 
 // addPart adds one part to a sum. A part that was computed in the memory of the sum becomes content of both.
@@ -84,7 +112,9 @@ func (o *ownership) addPart(s step, sum *value) error {
 			}
 		}
 		if !s.skip {
-			o.writes(sum, from, to)
+			if err := o.writes(sum, from, to); err != nil {
+				return err
+			}
 			continue
 		}
 		for _, word := range o.words(sum, from, to) {
@@ -123,10 +153,16 @@ func (o *ownership) words(v *value, from, to int) []*map[*value]bool {
 	return words
 }
 
-func (o *ownership) writes(v *value, from, to int) {
+func (o *ownership) writes(v *value, from, to int) error {
 	for _, word := range o.words(v, from, to) {
+		for other := range *word {
+			if root, _ := other.root(); o.using[other] && other != v && !(v.taken && root == v.host) {
+				return fmt.Errorf("writes over what other rows of the call still use")
+			}
+		}
 		*word = map[*value]bool{v: true}
 	}
+	return nil
 }
 
 func (o *ownership) reads(at location) error {

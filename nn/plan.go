@@ -90,6 +90,7 @@ const (
 type plan struct {
 	graph     *graph
 	steps     []step
+	calls     []span // of each step: those that are one call
 	locations map[*G.Node]location
 	sides     map[*G.Node][]*value
 	partSteps map[*G.Node][]int // steps of the parts of a sum
@@ -99,16 +100,21 @@ type plan struct {
 }
 
 // planOptions are there for tests.
-type planOptions struct{ separate bool } // every value has its own memory, nothing is computed in place
+type planOptions struct{ separate bool } // every value has its own memory, nothing is computed in place, or follows a product
 
 // newPlan plans the nodes, which are all that is needed, in topological order. The values of kept nodes survive the
 // run; targets maps the gradients of parameters to where they belong.
 func newPlan(g *graph, nodes, kept []*G.Node, targets map[*G.Node][]float32, options planOptions) *plan {
 	p := &plan{graph: g, locations: map[*G.Node]location{}, sides: map[*G.Node][]*value{}, partSteps: map[*G.Node][]int{}, kept: map[*G.Node]bool{}}
+	var leaderOf map[*G.Node]*G.Node
+	if !options.separate {
+		nodes, leaderOf = g.following(nodes)
+	}
 	for _, node := range nodes {
 		p.locate(node, targets[node])
 	}
 	p.schedule(nodes)
+	p.calls = callsOf(p.steps, leaderOf)
 	p.recordUses(kept)
 	if !options.separate {
 		for _, node := range nodes {
@@ -313,13 +319,22 @@ func (p *plan) pack(options planOptions) {
 		if !v.whole() {
 			continue
 		}
-		v.memory = &interval{size: v.words(), first: v.first, last: v.last}
+		v.memory = &interval{size: v.words(), first: p.callOf(v.first).first, last: p.callOf(v.last).last}
 		if options.separate {
 			v.memory.first, v.memory.last = 0, len(p.steps)
 		}
 		buffers = append(buffers, v.memory)
 	}
 	p.arena = pack(buffers)
+}
+
+// String describes a call for messages: its steps.
+func (c kernelCall) String() string {
+	text := c.steps[0].String()
+	for _, s := range c.steps[1:] {
+		text += " + " + s.String()
+	}
+	return text
 }
 
 // String describes a step for messages: what it is and the shapes it works on.

@@ -8,7 +8,7 @@ import (
 
 // ProfileRow is the time that a program spent in one kind of operation since EnableProfile, and what it did.
 type ProfileRow struct {
-	Kind  string // such as "Linear" or "LinearBackwardWeights"
+	Kind  string // such as "LinearBackwardWeights", or "Linear+GELU" for a product and what follows it row by row
 	Calls int    // over all Runs
 	Time  time.Duration
 	Cost  // over all Runs
@@ -25,17 +25,30 @@ type profile struct {
 func (p *Program) EnableProfile() {
 	profile := &profile{}
 	byKind := map[string]int{}
-	for _, s := range p.steps {
-		row, ok := byKind[s.op.kind]
+	for _, c := range p.calls {
+		kind := c.kind()
+		row, ok := byKind[kind]
 		if !ok {
 			row = len(profile.rows)
-			byKind[s.op.kind] = row
-			profile.rows = append(profile.rows, ProfileRow{Kind: s.op.kind})
+			byKind[kind] = row
+			profile.rows = append(profile.rows, ProfileRow{Kind: kind})
 		}
-		profile.kind = append(profile.kind, row)
-		profile.cost = append(profile.cost, p.plan.costOf(s))
+		var cost Cost
+		for _, s := range c.steps {
+			cost.add(p.plan.costOf(s))
+		}
+		profile.kind, profile.cost = append(profile.kind, row), append(profile.cost, cost)
 	}
 	p.profile = profile
+}
+
+// kind names the kinds of a call's steps.
+func (c kernelCall) kind() string {
+	kind := c.steps[0].op.kind
+	for _, s := range c.steps[1:] {
+		kind += "+" + s.op.kind
+	}
+	return kind
 }
 
 // Profile returns what was measured, the longest first; nothing unless EnableProfile was called.
@@ -53,7 +66,7 @@ func (p *Program) runProfiled() {
 	last := time.Now()
 	for i, call := range p.calls {
 		p.current = i
-		call()
+		call.run()
 		now := time.Now()
 		row := &p.profile.rows[p.profile.kind[i]]
 		row.Calls++

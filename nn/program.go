@@ -18,8 +18,7 @@ type Program struct {
 	plan     *plan
 	engine   *kernel.Engine
 	arena    []float32
-	calls    []func()
-	steps    []step                    // parallel to calls
+	calls    []kernelCall
 	current  int                       // call that is running, for the message should it panic
 	backward int                       // first call of the backward pass
 	took     Durations                 // of the last Run
@@ -89,7 +88,7 @@ func compile(c *Ctx, engine *kernel.Engine, options planOptions, arena []float32
 		p.arena = arenaFloats(p.plan.arena)
 	}
 	p.link(drawn.nodes)
-	p.backward = len(p.steps)
+	p.backward = len(p.calls)
 	if cost != nil {
 		p.unused = c.graph.withoutGradient(drawn.gradients)
 		p.backward = p.callsUntil(cost)
@@ -185,12 +184,10 @@ func (p *Program) link(nodes []*G.Node) {
 		}
 	}
 	l := linker{plan: p.plan, arena: p.arena, inputs: inputs}
-	for _, s := range p.plan.steps {
-		if s.skip {
-			continue
+	for i, s := range p.plan.steps {
+		if at := p.plan.calls[i]; i == at.first && !s.skip {
+			p.calls = append(p.calls, l.call(p.engine, p.plan.steps[at.first:at.last+1]))
 		}
-		p.calls = append(p.calls, l.call(p.engine, s))
-		p.steps = append(p.steps, s)
 	}
 	p.values, p.wide = map[*G.Node]*kernel.Array{}, map[*G.Node][]float32{}
 	for node, at := range p.plan.locations {
@@ -216,9 +213,24 @@ type linker struct {
 	inputs map[*leaf]*input
 }
 
-// call prepares one step.
-func (l *linker) call(e *kernel.Engine, s step) func() {
-	b := &buffers{}
+// kernelCall is one call of a program: a step and those that follow it.
+type kernelCall struct {
+	run   func()
+	steps []step
+}
+
+// call prepares a step and those that follow it.
+func (l *linker) call(e *kernel.Engine, steps []step) kernelCall {
+	var followers []kernel.Follower
+	for _, s := range steps[1:] {
+		followers = append(followers, e.Follow(l.step(e, s, nil)))
+	}
+	return kernelCall{l.step(e, steps[0], followers), steps}
+}
+
+// step prepares one step, with those that follow it.
+func (l *linker) step(e *kernel.Engine, s step, followers []kernel.Follower) func() {
+	b := &buffers{followers: followers}
 	l.resolve(&b.out, l.plan.locations[s.node])
 	width := cols(s.node)
 	switch {
@@ -317,7 +329,7 @@ func (p *Program) Run() (err error) {
 	}
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = fmt.Errorf("%v: %v", p.steps[p.current], reason)
+			err = fmt.Errorf("%v: %v", p.calls[p.current], reason)
 		}
 	}()
 	for _, gradient := range p.unused {
@@ -338,7 +350,7 @@ func (p *Program) Run() (err error) {
 func (p *Program) runCalls(from, to int) {
 	for i, call := range p.calls[from:to] {
 		p.current = from + i
-		call()
+		call.run()
 	}
 }
 
@@ -352,10 +364,10 @@ func (p *Program) Took() Durations { return p.took }
 // callsUntil counts the calls up to the one that computes a node. A graph is built forwards first, and what is built
 // later is called later.
 func (p *Program) callsUntil(cost *G.Node) int {
-	if i := slices.IndexFunc(p.steps, func(s step) bool { return s.node.ID() > cost.ID() }); i >= 0 {
+	if i := slices.IndexFunc(p.calls, func(c kernelCall) bool { return c.steps[0].node.ID() > cost.ID() }); i >= 0 {
 		return i
 	}
-	return len(p.steps)
+	return len(p.calls)
 }
 
 // ready reports errors of Bind and inputs that have no buffer.

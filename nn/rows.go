@@ -107,7 +107,7 @@ func (c *Ctx) assemble(kind string, height, width int, force bool, parts []part)
 	}
 	p := newPartition(height, parts)
 	// The gradient of a parameter goes to the store, which is float32.
-	d := definition{kind: kind, shape: shape, parts: p, wrt: len(parts), takesHalf: true, givesHalf: !force}
+	d := definition{kind: kind, shape: shape, parts: p, wrt: len(parts), takesHalf: true, givesHalf: !force, aside: force}
 	for _, part := range parts {
 		d.inputs = append(d.inputs, part.node)
 	}
