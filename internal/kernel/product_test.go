@@ -143,7 +143,10 @@ func TestSumsOfA(t *testing.T) {
 			m := rapid.OneOf(extents, rapid.SampledFrom([]int{511, 512, 513, 1100})).Draw(t, "m")
 			n, k := extents.Draw(t, "n"), rapid.OneOf(extents, rapid.SampledFrom([]int{512, 600})).Draw(t, "k")
 			values := normals(randomOf(t), m*k, 0, 1)
-			a := rapid.SampledFrom([]Array{F32(values), BF16(roundedHalves(values))}).Draw(t, "a")
+			a := F32(values)
+			if rapid.Bool().Draw(t, "half") {
+				a, _ = rounded(values)
+			}
 			want := make([]float64, k)
 			for i := range a.Len() {
 				want[i%k] += float64(a.at(i))
@@ -153,17 +156,12 @@ func TestSumsOfA(t *testing.T) {
 			e.MatMul(p)
 			p.C, p.SumsOfA = F32(c), sums
 			e.MatMul(p)
-			near(t, "sums", sums, want, 1e-5)
+			near(t, "sums", sums, want, 5e-5) // of up to 1,100 numbers, which may cancel
 			if !slices.Equal(c, plain) {
 				t.Fatal("the product is another one with the sums")
 			}
 		})
 	})
-}
-
-func roundedHalves(values []float32) []BFloat16 {
-	half, _ := rounded(values)
-	return half.bf16
 }
 
 func TestSmallProduct(t *testing.T) {
