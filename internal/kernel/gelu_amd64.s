@@ -15,99 +15,93 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-48
 	JLT  loop1_tail
 
 loop1_whole:
-	VMOVUPS      (DX)(BX*4), Y0
-	VANDPS       all_7fffffff<>+0(SB), Y0, Y1
-	VMULPS       all_bf000000<>+0(SB), Y0, Y2
-	VMULPS       Y0, Y2, Y2
-	VMOVUPS      all_c2a00000<>+0(SB), Y3
-	VCMPPS       $0x15, Y3, Y2, Y5
-	VMULPS       all_3fb8aa3b<>+0(SB), Y2, Y3
-	VCVTPS2DQ    Y3, Y4
-	VCVTDQ2PS    Y4, Y3
-	VFNMADD231PS all_3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS all_b95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      all_39506967<>+0(SB), Y3
-	VFMADD213PS  all_3ab743ce<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3c088908<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3f000000<>+0(SB), Y2, Y3
-	VMULPS       Y2, Y2, Y6
-	VFMADD213PS  Y2, Y6, Y3
-	VADDPS       all_3f800000<>+0(SB), Y3, Y3
-	VPADDD       all_0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y3, Y2
-	VANDPS       Y2, Y5, Y2
-	VMOVUPS      all_3f800000<>+0(SB), Y4
-	VMOVAPS      Y4, Y3
-	VFMADD231PS  all_3e6d3388<>+0(SB), Y1, Y3
-	VDIVPS       Y3, Y4, Y3
-	VMOVUPS      all_3f07dc22<>+0(SB), Y4
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Y3, Y4
-	VFMADD213PS  all_be11a98e<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3e027906<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VXORPS       Y2, Y2, Y2
-	VMAXPS       Y0, Y2, Y2
-	VFNMADD231PS Y4, Y1, Y2
-	VMOVUPS      Y2, (CX)(BX*4)
-	ADDQ         $0x08, BX
-	CMPQ         BX, AX
-	JLE          loop1_whole
+	VMOVUPS     (DX)(BX*4), Y0
+	VXORPS      Y1, Y1, Y1
+	VANDPS      all_7fffffff<>+0(SB), Y0, Y2
+	VMOVUPS     all_40c2c859<>+0(SB), Y4
+	VMINPS      Y2, Y4, Y2
+	VMULPS      all_3f933333<>+0(SB), Y2, Y2
+	VCVTPS2DQ   Y2, Y3
+	VCVTDQ2PS   Y3, Y4
+	VSUBPS      Y4, Y2, Y2
+	VPERMPS     geluAVX2_7<>+0(SB), Y3, Y4
+	VPERMPS     geluAVX2_6<>+0(SB), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
+	VPERMPS     geluAVX2_5<>+0(SB), Y3, Y4
+	VFMADD231PS Y5, Y2, Y4
+	VPERMPS     geluAVX2_4<>+0(SB), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
+	VPERMPS     geluAVX2_3<>+0(SB), Y3, Y4
+	VFMADD231PS Y5, Y2, Y4
+	VPERMPS     geluAVX2_2<>+0(SB), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
+	VPERMPS     geluAVX2_1<>+0(SB), Y3, Y4
+	VFMADD231PS Y5, Y2, Y4
+	VPERMPS     geluAVX2_0<>+0(SB), Y3, Y3
+	VFMADD231PS Y4, Y2, Y3
+	VMAXPS      Y0, Y1, Y1
+	VSUBPS      Y3, Y1, Y1
+	VMOVUPS     Y1, (CX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	ADDQ         $0x08, AX
-	SUBQ         BX, AX
-	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), SI
-	NEGQ         AX
-	VMOVDQU      (SI)(AX*4), Y0
-	VMASKMOVPS   (DX)(BX*4), Y0, Y1
-	VANDPS       all_7fffffff<>+0(SB), Y1, Y2
-	VMULPS       all_bf000000<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y3, Y3
-	VMOVUPS      all_c2a00000<>+0(SB), Y4
-	VCMPPS       $0x15, Y4, Y3, Y6
-	VMULPS       all_3fb8aa3b<>+0(SB), Y3, Y4
-	VCVTPS2DQ    Y4, Y5
-	VCVTDQ2PS    Y5, Y4
-	VFNMADD231PS all_3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS all_b95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      all_39506967<>+0(SB), Y4
-	VFMADD213PS  all_3ab743ce<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3c088908<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3f000000<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y3, Y7
-	VFMADD213PS  Y3, Y7, Y4
-	VADDPS       all_3f800000<>+0(SB), Y4, Y4
-	VPADDD       all_0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y4, Y3
-	VANDPS       Y3, Y6, Y3
-	VMOVUPS      all_3f800000<>+0(SB), Y5
-	VMOVAPS      Y5, Y4
-	VFMADD231PS  all_3e6d3388<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y5, Y4
-	VMOVUPS      all_3f07dc22<>+0(SB), Y5
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Y4, Y5
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Y4, Y5
-	VFMADD213PS  all_be11a98e<>+0(SB), Y4, Y5
-	VFMADD213PS  all_3e027906<>+0(SB), Y4, Y5
-	VMULPS       Y4, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VXORPS       Y3, Y3, Y3
-	VMAXPS       Y1, Y3, Y3
-	VFNMADD231PS Y5, Y2, Y3
-	VMASKMOVPS   Y3, Y0, (CX)(BX*4)
+	ADDQ        $0x08, AX
+	SUBQ        BX, AX
+	JLE         loop1_done
+	LEAQ        tail_masks<>+32(SB), SI
+	NEGQ        AX
+	VMOVDQU     (SI)(AX*4), Y0
+	VMASKMOVPS  (DX)(BX*4), Y0, Y1
+	VXORPS      Y2, Y2, Y2
+	VANDPS      all_7fffffff<>+0(SB), Y1, Y3
+	VMOVUPS     all_40c2c859<>+0(SB), Y5
+	VMINPS      Y3, Y5, Y3
+	VMULPS      all_3f933333<>+0(SB), Y3, Y3
+	VCVTPS2DQ   Y3, Y4
+	VCVTDQ2PS   Y4, Y5
+	VSUBPS      Y5, Y3, Y3
+	VPERMPS     geluAVX2_7<>+0(SB), Y4, Y5
+	VPERMPS     geluAVX2_6<>+0(SB), Y4, Y6
+	VFMADD231PS Y5, Y3, Y6
+	VPERMPS     geluAVX2_5<>+0(SB), Y4, Y5
+	VFMADD231PS Y6, Y3, Y5
+	VPERMPS     geluAVX2_4<>+0(SB), Y4, Y6
+	VFMADD231PS Y5, Y3, Y6
+	VPERMPS     geluAVX2_3<>+0(SB), Y4, Y5
+	VFMADD231PS Y6, Y3, Y5
+	VPERMPS     geluAVX2_2<>+0(SB), Y4, Y6
+	VFMADD231PS Y5, Y3, Y6
+	VPERMPS     geluAVX2_1<>+0(SB), Y4, Y5
+	VFMADD231PS Y6, Y3, Y5
+	VPERMPS     geluAVX2_0<>+0(SB), Y4, Y4
+	VFMADD231PS Y5, Y3, Y4
+	VMAXPS      Y1, Y2, Y2
+	VSUBPS      Y4, Y2, Y2
+	VMASKMOVPS  Y2, Y0, (CX)(BX*4)
 
 loop1_done:
 	VZEROUPPER
 	RET
+
+DATA all_3f933333<>+0(SB)/4, $0x3f933333
+DATA all_3f933333<>+4(SB)/4, $0x3f933333
+DATA all_3f933333<>+8(SB)/4, $0x3f933333
+DATA all_3f933333<>+12(SB)/4, $0x3f933333
+DATA all_3f933333<>+16(SB)/4, $0x3f933333
+DATA all_3f933333<>+20(SB)/4, $0x3f933333
+DATA all_3f933333<>+24(SB)/4, $0x3f933333
+DATA all_3f933333<>+28(SB)/4, $0x3f933333
+DATA all_3f933333<>+32(SB)/4, $0x3f933333
+DATA all_3f933333<>+36(SB)/4, $0x3f933333
+DATA all_3f933333<>+40(SB)/4, $0x3f933333
+DATA all_3f933333<>+44(SB)/4, $0x3f933333
+DATA all_3f933333<>+48(SB)/4, $0x3f933333
+DATA all_3f933333<>+52(SB)/4, $0x3f933333
+DATA all_3f933333<>+56(SB)/4, $0x3f933333
+DATA all_3f933333<>+60(SB)/4, $0x3f933333
+GLOBL all_3f933333<>(SB), RODATA|NOPTR, $64
 
 DATA all_7fffffff<>+0(SB)/4, $0x7fffffff
 DATA all_7fffffff<>+4(SB)/4, $0x7fffffff
@@ -127,347 +121,103 @@ DATA all_7fffffff<>+56(SB)/4, $0x7fffffff
 DATA all_7fffffff<>+60(SB)/4, $0x7fffffff
 GLOBL all_7fffffff<>(SB), RODATA|NOPTR, $64
 
-DATA all_bf000000<>+0(SB)/4, $0xbf000000
-DATA all_bf000000<>+4(SB)/4, $0xbf000000
-DATA all_bf000000<>+8(SB)/4, $0xbf000000
-DATA all_bf000000<>+12(SB)/4, $0xbf000000
-DATA all_bf000000<>+16(SB)/4, $0xbf000000
-DATA all_bf000000<>+20(SB)/4, $0xbf000000
-DATA all_bf000000<>+24(SB)/4, $0xbf000000
-DATA all_bf000000<>+28(SB)/4, $0xbf000000
-DATA all_bf000000<>+32(SB)/4, $0xbf000000
-DATA all_bf000000<>+36(SB)/4, $0xbf000000
-DATA all_bf000000<>+40(SB)/4, $0xbf000000
-DATA all_bf000000<>+44(SB)/4, $0xbf000000
-DATA all_bf000000<>+48(SB)/4, $0xbf000000
-DATA all_bf000000<>+52(SB)/4, $0xbf000000
-DATA all_bf000000<>+56(SB)/4, $0xbf000000
-DATA all_bf000000<>+60(SB)/4, $0xbf000000
-GLOBL all_bf000000<>(SB), RODATA|NOPTR, $64
+DATA all_40c2c859<>+0(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+4(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+8(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+12(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+16(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+20(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+24(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+28(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+32(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+36(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+40(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+44(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+48(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+52(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+56(SB)/4, $0x40c2c859
+DATA all_40c2c859<>+60(SB)/4, $0x40c2c859
+GLOBL all_40c2c859<>(SB), RODATA|NOPTR, $64
 
-DATA all_c2a00000<>+0(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+4(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+8(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+12(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+16(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+20(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+24(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+28(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+32(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+36(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+40(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+44(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+48(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+52(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+56(SB)/4, $0xc2a00000
-DATA all_c2a00000<>+60(SB)/4, $0xc2a00000
-GLOBL all_c2a00000<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_7<>+0(SB)/4, $0xa8b450f8
+DATA geluAVX2_7<>+4(SB)/4, $0x3a4c781f
+DATA geluAVX2_7<>+8(SB)/4, $0xba1c76f4
+DATA geluAVX2_7<>+12(SB)/4, $0x38ca723c
+DATA geluAVX2_7<>+16(SB)/4, $0x383c55ee
+DATA geluAVX2_7<>+20(SB)/4, $0xb71d6b86
+DATA geluAVX2_7<>+24(SB)/4, $0xb5b84f40
+DATA geluAVX2_7<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_7<>(SB), RODATA|NOPTR, $32
 
-DATA all_3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
-DATA all_3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
-GLOBL all_3fb8aa3b<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_6<>+0(SB)/4, $0xbb8716cb
+DATA geluAVX2_6<>+4(SB)/4, $0x3aeea441
+DATA geluAVX2_6<>+8(SB)/4, $0x3a777ddb
+DATA geluAVX2_6<>+12(SB)/4, $0xba44cc4b
+DATA geluAVX2_6<>+16(SB)/4, $0x36d46573
+DATA geluAVX2_6<>+20(SB)/4, $0x381e3f6c
+DATA geluAVX2_6<>+24(SB)/4, $0x364f1837
+DATA geluAVX2_6<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_6<>(SB), RODATA|NOPTR, $32
 
-DATA all_3f318000<>+0(SB)/4, $0x3f318000
-DATA all_3f318000<>+4(SB)/4, $0x3f318000
-DATA all_3f318000<>+8(SB)/4, $0x3f318000
-DATA all_3f318000<>+12(SB)/4, $0x3f318000
-DATA all_3f318000<>+16(SB)/4, $0x3f318000
-DATA all_3f318000<>+20(SB)/4, $0x3f318000
-DATA all_3f318000<>+24(SB)/4, $0x3f318000
-DATA all_3f318000<>+28(SB)/4, $0x3f318000
-DATA all_3f318000<>+32(SB)/4, $0x3f318000
-DATA all_3f318000<>+36(SB)/4, $0x3f318000
-DATA all_3f318000<>+40(SB)/4, $0x3f318000
-DATA all_3f318000<>+44(SB)/4, $0x3f318000
-DATA all_3f318000<>+48(SB)/4, $0x3f318000
-DATA all_3f318000<>+52(SB)/4, $0x3f318000
-DATA all_3f318000<>+56(SB)/4, $0x3f318000
-DATA all_3f318000<>+60(SB)/4, $0x3f318000
-GLOBL all_3f318000<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_5<>+0(SB)/4, $0x28360000
+DATA geluAVX2_5<>+4(SB)/4, $0xbc256573
+DATA geluAVX2_5<>+8(SB)/4, $0x3b7dfbe0
+DATA geluAVX2_5<>+12(SB)/4, $0x3ac695f2
+DATA geluAVX2_5<>+16(SB)/4, $0xb9deaac3
+DATA geluAVX2_5<>+20(SB)/4, $0xb8c641d5
+DATA geluAVX2_5<>+24(SB)/4, $0xb6a2e5a5
+DATA geluAVX2_5<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_5<>(SB), RODATA|NOPTR, $32
 
-DATA all_b95e8083<>+0(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+4(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+8(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+12(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+16(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+20(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+24(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+28(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+32(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+36(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+40(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+44(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+48(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+52(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+56(SB)/4, $0xb95e8083
-DATA all_b95e8083<>+60(SB)/4, $0xb95e8083
-GLOBL all_b95e8083<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_4<>+0(SB)/4, $0x3d1b97ff
+DATA geluAVX2_4<>+4(SB)/4, $0xbb99468f
+DATA geluAVX2_4<>+8(SB)/4, $0xbc89b6ab
+DATA geluAVX2_4<>+12(SB)/4, $0x3a5cf97a
+DATA geluAVX2_4<>+16(SB)/4, $0x3ac14695
+DATA geluAVX2_4<>+20(SB)/4, $0x393335f4
+DATA geluAVX2_4<>+24(SB)/4, $0x36d7c590
+DATA geluAVX2_4<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_4<>(SB), RODATA|NOPTR, $32
 
-DATA all_39506967<>+0(SB)/4, $0x39506967
-DATA all_39506967<>+4(SB)/4, $0x39506967
-DATA all_39506967<>+8(SB)/4, $0x39506967
-DATA all_39506967<>+12(SB)/4, $0x39506967
-DATA all_39506967<>+16(SB)/4, $0x39506967
-DATA all_39506967<>+20(SB)/4, $0x39506967
-DATA all_39506967<>+24(SB)/4, $0x39506967
-DATA all_39506967<>+28(SB)/4, $0x39506967
-DATA all_39506967<>+32(SB)/4, $0x39506967
-DATA all_39506967<>+36(SB)/4, $0x39506967
-DATA all_39506967<>+40(SB)/4, $0x39506967
-DATA all_39506967<>+44(SB)/4, $0x39506967
-DATA all_39506967<>+48(SB)/4, $0x39506967
-DATA all_39506967<>+52(SB)/4, $0x39506967
-DATA all_39506967<>+56(SB)/4, $0x39506967
-DATA all_39506967<>+60(SB)/4, $0x39506967
-GLOBL all_39506967<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_3<>+0(SB)/4, $0xa6c18000
+DATA geluAVX2_3<>+4(SB)/4, $0x3dad0bfd
+DATA geluAVX2_3<>+8(SB)/4, $0x3c85e88e
+DATA geluAVX2_3<>+12(SB)/4, $0xbc2e7a3b
+DATA geluAVX2_3<>+16(SB)/4, $0xbb3e73ea
+DATA geluAVX2_3<>+20(SB)/4, $0xb9695343
+DATA geluAVX2_3<>+24(SB)/4, $0xb6da29f2
+DATA geluAVX2_3<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_3<>(SB), RODATA|NOPTR, $32
 
-DATA all_3ab743ce<>+0(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+4(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+8(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+12(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+16(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+20(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+24(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+28(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+32(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+36(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+40(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+44(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+48(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+52(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+56(SB)/4, $0x3ab743ce
-DATA all_3ab743ce<>+60(SB)/4, $0x3ab743ce
-GLOBL all_3ab743ce<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_2<>+0(SB)/4, $0xbe9a72af
+DATA geluAVX2_2<>+4(SB)/4, $0xbe03a1ef
+DATA geluAVX2_2<>+8(SB)/4, $0x3d0b8312
+DATA geluAVX2_2<>+12(SB)/4, $0x3cc5a08b
+DATA geluAVX2_2<>+16(SB)/4, $0x3b6b8df6
+DATA geluAVX2_2<>+20(SB)/4, $0x3951fe7c
+DATA geluAVX2_2<>+24(SB)/4, $0x369cbca7
+DATA geluAVX2_2<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_2<>(SB), RODATA|NOPTR, $32
 
-DATA all_3c088908<>+0(SB)/4, $0x3c088908
-DATA all_3c088908<>+4(SB)/4, $0x3c088908
-DATA all_3c088908<>+8(SB)/4, $0x3c088908
-DATA all_3c088908<>+12(SB)/4, $0x3c088908
-DATA all_3c088908<>+16(SB)/4, $0x3c088908
-DATA all_3c088908<>+20(SB)/4, $0x3c088908
-DATA all_3c088908<>+24(SB)/4, $0x3c088908
-DATA all_3c088908<>+28(SB)/4, $0x3c088908
-DATA all_3c088908<>+32(SB)/4, $0x3c088908
-DATA all_3c088908<>+36(SB)/4, $0x3c088908
-DATA all_3c088908<>+40(SB)/4, $0x3c088908
-DATA all_3c088908<>+44(SB)/4, $0x3c088908
-DATA all_3c088908<>+48(SB)/4, $0x3c088908
-DATA all_3c088908<>+52(SB)/4, $0x3c088908
-DATA all_3c088908<>+56(SB)/4, $0x3c088908
-DATA all_3c088908<>+60(SB)/4, $0x3c088908
-GLOBL all_3c088908<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_1<>+0(SB)/4, $0x3ede9bd3
+DATA geluAVX2_1<>+4(SB)/4, $0xbd21ca79
+DATA geluAVX2_1<>+8(SB)/4, $0xbdc74de8
+DATA geluAVX2_1<>+12(SB)/4, $0xbcd6635f
+DATA geluAVX2_1<>+16(SB)/4, $0xbb2c3b9b
+DATA geluAVX2_1<>+20(SB)/4, $0xb8ebeba3
+DATA geluAVX2_1<>+24(SB)/4, $0xb60fcb14
+DATA geluAVX2_1<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_1<>(SB), RODATA|NOPTR, $32
 
-DATA all_3d2aa9c1<>+0(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+4(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+8(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+12(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+16(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+20(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+24(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+28(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+32(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+36(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+40(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+44(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+48(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+52(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+56(SB)/4, $0x3d2aa9c1
-DATA all_3d2aa9c1<>+60(SB)/4, $0x3d2aa9c1
-GLOBL all_3d2aa9c1<>(SB), RODATA|NOPTR, $64
-
-DATA all_3e2aaaaa<>+0(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+4(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+8(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+12(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+16(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+20(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+24(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+28(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+32(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+36(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+40(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+44(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+48(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+52(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+56(SB)/4, $0x3e2aaaaa
-DATA all_3e2aaaaa<>+60(SB)/4, $0x3e2aaaaa
-GLOBL all_3e2aaaaa<>(SB), RODATA|NOPTR, $64
-
-DATA all_3f000000<>+0(SB)/4, $0x3f000000
-DATA all_3f000000<>+4(SB)/4, $0x3f000000
-DATA all_3f000000<>+8(SB)/4, $0x3f000000
-DATA all_3f000000<>+12(SB)/4, $0x3f000000
-DATA all_3f000000<>+16(SB)/4, $0x3f000000
-DATA all_3f000000<>+20(SB)/4, $0x3f000000
-DATA all_3f000000<>+24(SB)/4, $0x3f000000
-DATA all_3f000000<>+28(SB)/4, $0x3f000000
-DATA all_3f000000<>+32(SB)/4, $0x3f000000
-DATA all_3f000000<>+36(SB)/4, $0x3f000000
-DATA all_3f000000<>+40(SB)/4, $0x3f000000
-DATA all_3f000000<>+44(SB)/4, $0x3f000000
-DATA all_3f000000<>+48(SB)/4, $0x3f000000
-DATA all_3f000000<>+52(SB)/4, $0x3f000000
-DATA all_3f000000<>+56(SB)/4, $0x3f000000
-DATA all_3f000000<>+60(SB)/4, $0x3f000000
-GLOBL all_3f000000<>(SB), RODATA|NOPTR, $64
-
-DATA all_3f800000<>+0(SB)/4, $0x3f800000
-DATA all_3f800000<>+4(SB)/4, $0x3f800000
-DATA all_3f800000<>+8(SB)/4, $0x3f800000
-DATA all_3f800000<>+12(SB)/4, $0x3f800000
-DATA all_3f800000<>+16(SB)/4, $0x3f800000
-DATA all_3f800000<>+20(SB)/4, $0x3f800000
-DATA all_3f800000<>+24(SB)/4, $0x3f800000
-DATA all_3f800000<>+28(SB)/4, $0x3f800000
-DATA all_3f800000<>+32(SB)/4, $0x3f800000
-DATA all_3f800000<>+36(SB)/4, $0x3f800000
-DATA all_3f800000<>+40(SB)/4, $0x3f800000
-DATA all_3f800000<>+44(SB)/4, $0x3f800000
-DATA all_3f800000<>+48(SB)/4, $0x3f800000
-DATA all_3f800000<>+52(SB)/4, $0x3f800000
-DATA all_3f800000<>+56(SB)/4, $0x3f800000
-DATA all_3f800000<>+60(SB)/4, $0x3f800000
-GLOBL all_3f800000<>(SB), RODATA|NOPTR, $64
-
-DATA all_0000007f<>+0(SB)/4, $0x0000007f
-DATA all_0000007f<>+4(SB)/4, $0x0000007f
-DATA all_0000007f<>+8(SB)/4, $0x0000007f
-DATA all_0000007f<>+12(SB)/4, $0x0000007f
-DATA all_0000007f<>+16(SB)/4, $0x0000007f
-DATA all_0000007f<>+20(SB)/4, $0x0000007f
-DATA all_0000007f<>+24(SB)/4, $0x0000007f
-DATA all_0000007f<>+28(SB)/4, $0x0000007f
-DATA all_0000007f<>+32(SB)/4, $0x0000007f
-DATA all_0000007f<>+36(SB)/4, $0x0000007f
-DATA all_0000007f<>+40(SB)/4, $0x0000007f
-DATA all_0000007f<>+44(SB)/4, $0x0000007f
-DATA all_0000007f<>+48(SB)/4, $0x0000007f
-DATA all_0000007f<>+52(SB)/4, $0x0000007f
-DATA all_0000007f<>+56(SB)/4, $0x0000007f
-DATA all_0000007f<>+60(SB)/4, $0x0000007f
-GLOBL all_0000007f<>(SB), RODATA|NOPTR, $64
-
-DATA all_3e6d3388<>+0(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+4(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+8(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+12(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+16(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+20(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+24(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+28(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+32(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+36(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+40(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+44(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+48(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+52(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+56(SB)/4, $0x3e6d3388
-DATA all_3e6d3388<>+60(SB)/4, $0x3e6d3388
-GLOBL all_3e6d3388<>(SB), RODATA|NOPTR, $64
-
-DATA all_3f07dc22<>+0(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+4(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+8(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+12(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+16(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+20(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+24(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+28(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+32(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+36(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+40(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+44(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+48(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+52(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+56(SB)/4, $0x3f07dc22
-DATA all_3f07dc22<>+60(SB)/4, $0x3f07dc22
-GLOBL all_3f07dc22<>(SB), RODATA|NOPTR, $64
-
-DATA all_bf3a00e3<>+0(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+4(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+8(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+12(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+16(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+20(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+24(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+28(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+32(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+36(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+40(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+44(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+48(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+52(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+56(SB)/4, $0xbf3a00e3
-DATA all_bf3a00e3<>+60(SB)/4, $0xbf3a00e3
-GLOBL all_bf3a00e3<>(SB), RODATA|NOPTR, $64
-
-DATA all_3f35f0e3<>+0(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+4(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+8(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+12(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+16(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+20(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+24(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+28(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+32(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+36(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+40(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+44(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+48(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+52(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+56(SB)/4, $0x3f35f0e3
-DATA all_3f35f0e3<>+60(SB)/4, $0x3f35f0e3
-GLOBL all_3f35f0e3<>(SB), RODATA|NOPTR, $64
-
-DATA all_be11a98e<>+0(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+4(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+8(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+12(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+16(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+20(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+24(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+28(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+32(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+36(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+40(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+44(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+48(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+52(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+56(SB)/4, $0xbe11a98e
-DATA all_be11a98e<>+60(SB)/4, $0xbe11a98e
-GLOBL all_be11a98e<>(SB), RODATA|NOPTR, $64
-
-DATA all_3e027906<>+0(SB)/4, $0x3e027906
-DATA all_3e027906<>+4(SB)/4, $0x3e027906
-DATA all_3e027906<>+8(SB)/4, $0x3e027906
-DATA all_3e027906<>+12(SB)/4, $0x3e027906
-DATA all_3e027906<>+16(SB)/4, $0x3e027906
-DATA all_3e027906<>+20(SB)/4, $0x3e027906
-DATA all_3e027906<>+24(SB)/4, $0x3e027906
-DATA all_3e027906<>+28(SB)/4, $0x3e027906
-DATA all_3e027906<>+32(SB)/4, $0x3e027906
-DATA all_3e027906<>+36(SB)/4, $0x3e027906
-DATA all_3e027906<>+40(SB)/4, $0x3e027906
-DATA all_3e027906<>+44(SB)/4, $0x3e027906
-DATA all_3e027906<>+48(SB)/4, $0x3e027906
-DATA all_3e027906<>+52(SB)/4, $0x3e027906
-DATA all_3e027906<>+56(SB)/4, $0x3e027906
-DATA all_3e027906<>+60(SB)/4, $0x3e027906
-GLOBL all_3e027906<>(SB), RODATA|NOPTR, $64
+DATA geluAVX2_0<>+0(SB)/4, $0xb2442c74
+DATA geluAVX2_0<>+4(SB)/4, $0x3e2b33fa
+DATA geluAVX2_0<>+8(SB)/4, $0x3d920d67
+DATA geluAVX2_0<>+12(SB)/4, $0x3c423b4f
+DATA geluAVX2_0<>+16(SB)/4, $0x3a66159b
+DATA geluAVX2_0<>+20(SB)/4, $0x37fabc08
+DATA geluAVX2_0<>+24(SB)/4, $0x34fe223c
+DATA geluAVX2_0<>+28(SB)/4, $0x00000000
+GLOBL geluAVX2_0<>(SB), RODATA|NOPTR, $32
 
 DATA tail_masks<>+0(SB)/4, $0xffffffff
 DATA tail_masks<>+4(SB)/4, $0xffffffff
@@ -499,111 +249,159 @@ TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
 	JLT  loop1_tail
 
 loop1_whole:
-	VMOVUPS      (BX)(SI*4), Y0
-	VANDPS       all_7fffffff<>+0(SB), Y0, Y1
-	VMULPS       all_bf000000<>+0(SB), Y0, Y2
-	VMULPS       Y0, Y2, Y2
-	VMOVUPS      all_c2a00000<>+0(SB), Y3
-	VCMPPS       $0x15, Y3, Y2, Y5
-	VMULPS       all_3fb8aa3b<>+0(SB), Y2, Y3
-	VCVTPS2DQ    Y3, Y4
-	VCVTDQ2PS    Y4, Y3
-	VFNMADD231PS all_3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS all_b95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      all_39506967<>+0(SB), Y3
-	VFMADD213PS  all_3ab743ce<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3c088908<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Y2, Y3
-	VFMADD213PS  all_3f000000<>+0(SB), Y2, Y3
-	VMULPS       Y2, Y2, Y6
-	VFMADD213PS  Y2, Y6, Y3
-	VADDPS       all_3f800000<>+0(SB), Y3, Y3
-	VPADDD       all_0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y3, Y2
-	VANDPS       Y2, Y5, Y2
-	VMOVUPS      all_3f800000<>+0(SB), Y4
-	VMOVAPS      Y4, Y3
-	VFMADD231PS  all_3e6d3388<>+0(SB), Y1, Y3
-	VDIVPS       Y3, Y4, Y3
-	VMOVUPS      all_3f07dc22<>+0(SB), Y1
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Y3, Y1
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Y3, Y1
-	VFMADD213PS  all_be11a98e<>+0(SB), Y3, Y1
-	VFMADD213PS  all_3e027906<>+0(SB), Y3, Y1
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      all_3f000000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VANDPS       all_80000000<>+0(SB), Y0, Y1
-	VXORPS       Y1, Y3, Y3
-	VADDPS       all_3f000000<>+0(SB), Y3, Y3
-	VMULPS       all_3ecc422a<>+0(SB), Y0, Y0
-	VFMADD231PS  Y2, Y0, Y3
-	VMOVUPS      (DX)(SI*4), Y0
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, (CX)(SI*4)
-	ADDQ         $0x08, SI
-	CMPQ         SI, AX
-	JLE          loop1_whole
+	VMOVUPS     (BX)(SI*4), Y0
+	VANDPS      all_7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS     all_40c2c859<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y1
+	VMULPS      all_3f933333<>+0(SB), Y1, Y1
+	VCVTPS2DQ   Y1, Y2
+	VCVTDQ2PS   Y2, Y3
+	VSUBPS      Y3, Y1, Y1
+	VPERMPS     geluBackwardAVX2_7<>+0(SB), Y2, Y3
+	VPERMPS     geluBackwardAVX2_6<>+0(SB), Y2, Y4
+	VFMADD231PS Y3, Y1, Y4
+	VPERMPS     geluBackwardAVX2_5<>+0(SB), Y2, Y3
+	VFMADD231PS Y4, Y1, Y3
+	VPERMPS     geluBackwardAVX2_4<>+0(SB), Y2, Y4
+	VFMADD231PS Y3, Y1, Y4
+	VPERMPS     geluBackwardAVX2_3<>+0(SB), Y2, Y3
+	VFMADD231PS Y4, Y1, Y3
+	VPERMPS     geluBackwardAVX2_2<>+0(SB), Y2, Y4
+	VFMADD231PS Y3, Y1, Y4
+	VPERMPS     geluBackwardAVX2_1<>+0(SB), Y2, Y3
+	VFMADD231PS Y4, Y1, Y3
+	VPERMPS     geluBackwardAVX2_0<>+0(SB), Y2, Y2
+	VFMADD231PS Y3, Y1, Y2
+	VANDPS      all_80000000<>+0(SB), Y0, Y0
+	VXORPS      Y0, Y2, Y2
+	VADDPS      all_3f000000<>+0(SB), Y2, Y2
+	VMOVUPS     (DX)(SI*4), Y0
+	VMULPS      Y0, Y2, Y2
+	VMOVUPS     Y2, (CX)(SI*4)
+	ADDQ        $0x08, SI
+	CMPQ        SI, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	ADDQ         $0x08, AX
-	SUBQ         SI, AX
-	JLE          loop1_done
-	LEAQ         tail_masks<>+32(SB), DI
-	NEGQ         AX
-	VMOVDQU      (DI)(AX*4), Y0
-	VMASKMOVPS   (BX)(SI*4), Y0, Y1
-	VANDPS       all_7fffffff<>+0(SB), Y1, Y2
-	VMULPS       all_bf000000<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y3, Y3
-	VMOVUPS      all_c2a00000<>+0(SB), Y4
-	VCMPPS       $0x15, Y4, Y3, Y6
-	VMULPS       all_3fb8aa3b<>+0(SB), Y3, Y4
-	VCVTPS2DQ    Y4, Y5
-	VCVTDQ2PS    Y5, Y4
-	VFNMADD231PS all_3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS all_b95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      all_39506967<>+0(SB), Y4
-	VFMADD213PS  all_3ab743ce<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3c088908<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Y3, Y4
-	VFMADD213PS  all_3f000000<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y3, Y7
-	VFMADD213PS  Y3, Y7, Y4
-	VADDPS       all_3f800000<>+0(SB), Y4, Y4
-	VPADDD       all_0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y4, Y3
-	VANDPS       Y3, Y6, Y3
-	VMOVUPS      all_3f800000<>+0(SB), Y5
-	VMOVAPS      Y5, Y4
-	VFMADD231PS  all_3e6d3388<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y5, Y4
-	VMOVUPS      all_3f07dc22<>+0(SB), Y2
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Y4, Y2
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Y4, Y2
-	VFMADD213PS  all_be11a98e<>+0(SB), Y4, Y2
-	VFMADD213PS  all_3e027906<>+0(SB), Y4, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      all_3f000000<>+0(SB), Y4
-	VSUBPS       Y2, Y4, Y4
-	VANDPS       all_80000000<>+0(SB), Y1, Y2
-	VXORPS       Y2, Y4, Y4
-	VADDPS       all_3f000000<>+0(SB), Y4, Y4
-	VMULPS       all_3ecc422a<>+0(SB), Y1, Y1
-	VFMADD231PS  Y3, Y1, Y4
-	VMASKMOVPS   (DX)(SI*4), Y0, Y1
-	VMULPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y0, (CX)(SI*4)
+	ADDQ        $0x08, AX
+	SUBQ        SI, AX
+	JLE         loop1_done
+	LEAQ        tail_masks<>+32(SB), DI
+	NEGQ        AX
+	VMOVDQU     (DI)(AX*4), Y0
+	VMASKMOVPS  (BX)(SI*4), Y0, Y1
+	VANDPS      all_7fffffff<>+0(SB), Y1, Y2
+	VMOVUPS     all_40c2c859<>+0(SB), Y4
+	VMINPS      Y2, Y4, Y2
+	VMULPS      all_3f933333<>+0(SB), Y2, Y2
+	VCVTPS2DQ   Y2, Y3
+	VCVTDQ2PS   Y3, Y4
+	VSUBPS      Y4, Y2, Y2
+	VPERMPS     geluBackwardAVX2_7<>+0(SB), Y3, Y4
+	VPERMPS     geluBackwardAVX2_6<>+0(SB), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
+	VPERMPS     geluBackwardAVX2_5<>+0(SB), Y3, Y4
+	VFMADD231PS Y5, Y2, Y4
+	VPERMPS     geluBackwardAVX2_4<>+0(SB), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
+	VPERMPS     geluBackwardAVX2_3<>+0(SB), Y3, Y4
+	VFMADD231PS Y5, Y2, Y4
+	VPERMPS     geluBackwardAVX2_2<>+0(SB), Y3, Y5
+	VFMADD231PS Y4, Y2, Y5
+	VPERMPS     geluBackwardAVX2_1<>+0(SB), Y3, Y4
+	VFMADD231PS Y5, Y2, Y4
+	VPERMPS     geluBackwardAVX2_0<>+0(SB), Y3, Y3
+	VFMADD231PS Y4, Y2, Y3
+	VANDPS      all_80000000<>+0(SB), Y1, Y1
+	VXORPS      Y1, Y3, Y3
+	VADDPS      all_3f000000<>+0(SB), Y3, Y3
+	VMASKMOVPS  (DX)(SI*4), Y0, Y1
+	VMULPS      Y1, Y3, Y3
+	VMASKMOVPS  Y3, Y0, (CX)(SI*4)
 
 loop1_done:
 	VZEROUPPER
 	RET
+
+DATA geluBackwardAVX2_7<>+0(SB)/4, $0xbb5f89df
+DATA geluBackwardAVX2_7<>+4(SB)/4, $0x3b11c6f4
+DATA geluBackwardAVX2_7<>+8(SB)/4, $0xb99aa440
+DATA geluBackwardAVX2_7<>+12(SB)/4, $0xb9c9e5bb
+DATA geluBackwardAVX2_7<>+16(SB)/4, $0x3934ecf3
+DATA geluBackwardAVX2_7<>+20(SB)/4, $0xb6e36f6a
+DATA geluBackwardAVX2_7<>+24(SB)/4, $0xb694cda4
+DATA geluBackwardAVX2_7<>+28(SB)/4, $0x00000000
+GLOBL geluBackwardAVX2_7<>(SB), RODATA|NOPTR, $32
+
+DATA geluBackwardAVX2_6<>+0(SB)/4, $0xa8d43700
+DATA geluBackwardAVX2_6<>+4(SB)/4, $0xbbcc2a69
+DATA geluBackwardAVX2_6<>+8(SB)/4, $0x3b9bd231
+DATA geluBackwardAVX2_6<>+12(SB)/4, $0xba460224
+DATA geluBackwardAVX2_6<>+16(SB)/4, $0xb9bf28e5
+DATA geluBackwardAVX2_6<>+20(SB)/4, $0x389d2cb7
+DATA geluBackwardAVX2_6<>+24(SB)/4, $0x373bdbfe
+DATA geluBackwardAVX2_6<>+28(SB)/4, $0x00000000
+GLOBL geluBackwardAVX2_6<>(SB), RODATA|NOPTR, $32
+
+DATA geluBackwardAVX2_5<>+0(SB)/4, $0x3cf385e2
+DATA geluBackwardAVX2_5<>+4(SB)/4, $0xbc5b8513
+DATA geluBackwardAVX2_5<>+8(SB)/4, $0xbbd1d0d2
+DATA geluBackwardAVX2_5<>+12(SB)/4, $0x3bae779b
+DATA geluBackwardAVX2_5<>+16(SB)/4, $0xb8e36062
+DATA geluBackwardAVX2_5<>+20(SB)/4, $0xb9872579
+DATA geluBackwardAVX2_5<>+24(SB)/4, $0xb7a4ae2d
+DATA geluBackwardAVX2_5<>+28(SB)/4, $0x00000000
+GLOBL geluBackwardAVX2_5<>(SB), RODATA|NOPTR, $32
+
+DATA geluBackwardAVX2_4<>+0(SB)/4, $0x27b77000
+DATA geluBackwardAVX2_4<>+4(SB)/4, $0x3d6db203
+DATA geluBackwardAVX2_4<>+8(SB)/4, $0xbcb66c97
+DATA geluBackwardAVX2_4<>+12(SB)/4, $0xbc0ed84f
+DATA geluBackwardAVX2_4<>+16(SB)/4, $0x3b201b3b
+DATA geluBackwardAVX2_4<>+20(SB)/4, $0x3a0e8b98
+DATA geluBackwardAVX2_4<>+24(SB)/4, $0x37e9ca31
+DATA geluBackwardAVX2_4<>+28(SB)/4, $0x00000000
+GLOBL geluBackwardAVX2_4<>(SB), RODATA|NOPTR, $32
+
+DATA geluBackwardAVX2_3<>+0(SB)/4, $0xbe3311da
+DATA geluBackwardAVX2_3<>+4(SB)/4, $0x3cb0fb5c
+DATA geluBackwardAVX2_3<>+8(SB)/4, $0x3d9e58be
+DATA geluBackwardAVX2_3<>+12(SB)/4, $0xbb7f1ae0
+DATA geluBackwardAVX2_3<>+16(SB)/4, $0xbbde0bbf
+DATA geluBackwardAVX2_3<>+20(SB)/4, $0xba4e29b9
+DATA geluBackwardAVX2_3<>+24(SB)/4, $0xb7f99676
+DATA geluBackwardAVX2_3<>+28(SB)/4, $0x00000000
+GLOBL geluBackwardAVX2_3<>(SB), RODATA|NOPTR, $32
+
+DATA geluBackwardAVX2_2<>+0(SB)/4, $0xa5000000
+DATA geluBackwardAVX2_2<>+4(SB)/4, $0xbe954098
+DATA geluBackwardAVX2_2<>+8(SB)/4, $0xbd66ff2d
+DATA geluBackwardAVX2_2<>+12(SB)/4, $0x3d167d28
+DATA geluBackwardAVX2_2<>+16(SB)/4, $0x3c2443ab
+DATA geluBackwardAVX2_2<>+20(SB)/4, $0x3a493d4c
+DATA geluBackwardAVX2_2<>+24(SB)/4, $0x37bc31c6
+DATA geluBackwardAVX2_2<>+28(SB)/4, $0x00000000
+GLOBL geluBackwardAVX2_2<>(SB), RODATA|NOPTR, $32
+
+DATA geluBackwardAVX2_1<>+0(SB)/4, $0x3f319db5
+DATA geluBackwardAVX2_1<>+4(SB)/4, $0x3e976056
+DATA geluBackwardAVX2_1<>+8(SB)/4, $0xbda0702e
+DATA geluBackwardAVX2_1<>+12(SB)/4, $0xbd634508
+DATA geluBackwardAVX2_1<>+16(SB)/4, $0xbc077256
+DATA geluBackwardAVX2_1<>+20(SB)/4, $0xb9f17d57
+DATA geluBackwardAVX2_1<>+24(SB)/4, $0xb7342cd2
+DATA geluBackwardAVX2_1<>+28(SB)/4, $0x00000000
+GLOBL geluBackwardAVX2_1<>(SB), RODATA|NOPTR, $32
+
+DATA geluBackwardAVX2_0<>+0(SB)/4, $0x00000000
+DATA geluBackwardAVX2_0<>+4(SB)/4, $0x3f0ba0f4
+DATA geluBackwardAVX2_0<>+8(SB)/4, $0x3f1ca666
+DATA geluBackwardAVX2_0<>+12(SB)/4, $0x3f07b45f
+DATA geluBackwardAVX2_0<>+16(SB)/4, $0x3f00c611
+DATA geluBackwardAVX2_0<>+20(SB)/4, $0x3f00087a
+DATA geluBackwardAVX2_0<>+24(SB)/4, $0x3f000029
+DATA geluBackwardAVX2_0<>+28(SB)/4, $0x3f000000
+GLOBL geluBackwardAVX2_0<>(SB), RODATA|NOPTR, $32
 
 DATA all_80000000<>+0(SB)/4, $0x80000000
 DATA all_80000000<>+4(SB)/4, $0x80000000
@@ -623,23 +421,23 @@ DATA all_80000000<>+56(SB)/4, $0x80000000
 DATA all_80000000<>+60(SB)/4, $0x80000000
 GLOBL all_80000000<>(SB), RODATA|NOPTR, $64
 
-DATA all_3ecc422a<>+0(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+4(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+8(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+12(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+16(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+20(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+24(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+28(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+32(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+36(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+40(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+44(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+48(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+52(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+56(SB)/4, $0x3ecc422a
-DATA all_3ecc422a<>+60(SB)/4, $0x3ecc422a
-GLOBL all_3ecc422a<>(SB), RODATA|NOPTR, $64
+DATA all_3f000000<>+0(SB)/4, $0x3f000000
+DATA all_3f000000<>+4(SB)/4, $0x3f000000
+DATA all_3f000000<>+8(SB)/4, $0x3f000000
+DATA all_3f000000<>+12(SB)/4, $0x3f000000
+DATA all_3f000000<>+16(SB)/4, $0x3f000000
+DATA all_3f000000<>+20(SB)/4, $0x3f000000
+DATA all_3f000000<>+24(SB)/4, $0x3f000000
+DATA all_3f000000<>+28(SB)/4, $0x3f000000
+DATA all_3f000000<>+32(SB)/4, $0x3f000000
+DATA all_3f000000<>+36(SB)/4, $0x3f000000
+DATA all_3f000000<>+40(SB)/4, $0x3f000000
+DATA all_3f000000<>+44(SB)/4, $0x3f000000
+DATA all_3f000000<>+48(SB)/4, $0x3f000000
+DATA all_3f000000<>+52(SB)/4, $0x3f000000
+DATA all_3f000000<>+56(SB)/4, $0x3f000000
+DATA all_3f000000<>+60(SB)/4, $0x3f000000
+GLOBL all_3f000000<>(SB), RODATA|NOPTR, $64
 
 // func lookUpAVX2(y *BFloat16, x *BFloat16, table *BFloat16, vectors int)
 // Requires: AVX
@@ -800,225 +598,423 @@ GLOBL all_00400000<>(SB), RODATA|NOPTR, $64
 // func geluAVX512(y []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·geluAVX512(SB), NOSPLIT, $0-48
-	MOVQ y_len+8(FP), AX
-	MOVQ y_base+0(FP), CX
-	MOVQ x_base+24(FP), DX
-	XORQ BX, BX
-	SUBQ $0x10, AX
-	JLT  loop1_tail
+	MOVQ    y_len+8(FP), AX
+	MOVQ    y_base+0(FP), CX
+	MOVQ    x_base+24(FP), DX
+	VMOVUPS all_40240000<>+0(SB), Z0
+	VMOVUPS all_7fffffff<>+0(SB), Z1
+	VMOVUPS all_40bb512c<>+0(SB), Z2
+	VMOVUPS geluAVX512_5<>+0(SB), Z3
+	VMOVUPS geluAVX512_4<>+0(SB), Z4
+	VMOVUPS geluAVX512_3<>+0(SB), Z5
+	VMOVUPS geluAVX512_2<>+0(SB), Z6
+	VMOVUPS geluAVX512_1<>+0(SB), Z7
+	VMOVUPS geluAVX512_0<>+0(SB), Z8
+	XORQ    BX, BX
+	SUBQ    $0x10, AX
+	JLT     loop1_tail
 
 loop1_whole:
-	VMOVUPS      (DX)(BX*4), Z0
-	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
-	VMULPS       all_bf000000<>+0(SB), Z0, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      all_c2a00000<>+0(SB), Z3
-	VCMPPS       $0x15, Z3, Z2, K1
-	VMULPS       all_3fb8aa3b<>+0(SB), Z2, Z3
-	VCVTPS2DQ    Z3, Z4
-	VCVTDQ2PS    Z4, Z3
-	VFNMADD231PS all_3f318000<>+0(SB), Z3, Z2
-	VFNMADD231PS all_b95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      all_39506967<>+0(SB), Z3
-	VFMADD213PS  all_3ab743ce<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3c088908<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3f000000<>+0(SB), Z2, Z3
-	VMULPS       Z2, Z2, Z7
-	VFMADD213PS  Z2, Z7, Z3
-	VADDPS       all_3f800000<>+0(SB), Z3, Z3
-	VPADDD       all_0000007f<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS       Z4, Z3, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VMOVUPS      all_3f800000<>+0(SB), Z4
-	VMOVAPS      Z4, Z3
-	VFMADD231PS  all_3e6d3388<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z4, Z3
-	VMOVUPS      all_3f07dc22<>+0(SB), Z4
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Z3, Z4
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Z3, Z4
-	VFMADD213PS  all_be11a98e<>+0(SB), Z3, Z4
-	VFMADD213PS  all_3e027906<>+0(SB), Z3, Z4
-	VMULPS       Z3, Z4, Z4
-	VMULPS       Z2, Z4, Z4
-	VPXORD       Z5, Z5, Z5
-	VMAXPS       Z0, Z5, Z5
-	VFNMADD231PS Z4, Z1, Z5
-	VMOVUPS      Z5, (CX)(BX*4)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLE          loop1_whole
+	VMOVUPS     (DX)(BX*4), Z9
+	VPXORD      Z10, Z10, Z10
+	VPANDD      Z1, Z9, Z11
+	VMOVUPS     Z2, Z13
+	VMINPS      Z11, Z13, Z11
+	VMULPS      Z0, Z11, Z11
+	VCVTPS2DQ   Z11, Z12
+	VCVTDQ2PS   Z12, Z13
+	VSUBPS      Z13, Z11, Z11
+	VPERMPS     Z3, Z12, Z13
+	VPERMPS     Z4, Z12, Z15
+	VFMADD231PS Z13, Z11, Z15
+	VPERMPS     Z5, Z12, Z13
+	VFMADD231PS Z15, Z11, Z13
+	VPERMPS     Z6, Z12, Z15
+	VFMADD231PS Z13, Z11, Z15
+	VPERMPS     Z7, Z12, Z13
+	VFMADD231PS Z15, Z11, Z13
+	VPERMPS     Z8, Z12, Z12
+	VFMADD231PS Z13, Z11, Z12
+	VMAXPS      Z9, Z10, Z10
+	VSUBPS      Z12, Z10, Z10
+	VMOVUPS     Z10, (CX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	ADDQ         $0x10, AX
-	SUBQ         BX, AX
-	JLE          loop1_done
-	MOVL         $0xffffffff, SI
-	BZHIL        AX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (DX)(BX*4), K1, Z0
-	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
-	VMULPS       all_bf000000<>+0(SB), Z0, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      all_c2a00000<>+0(SB), Z3
-	VCMPPS       $0x15, Z3, Z2, K2
-	VMULPS       all_3fb8aa3b<>+0(SB), Z2, Z3
-	VCVTPS2DQ    Z3, Z4
-	VCVTDQ2PS    Z4, Z3
-	VFNMADD231PS all_3f318000<>+0(SB), Z3, Z2
-	VFNMADD231PS all_b95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      all_39506967<>+0(SB), Z3
-	VFMADD213PS  all_3ab743ce<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3c088908<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3f000000<>+0(SB), Z2, Z3
-	VMULPS       Z2, Z2, Z5
-	VFMADD213PS  Z2, Z5, Z3
-	VADDPS       all_3f800000<>+0(SB), Z3, Z3
-	VPADDD       all_0000007f<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS       Z4, Z3, Z2
-	VMOVAPS.Z    Z2, K2, Z2
-	VMOVUPS      all_3f800000<>+0(SB), Z4
-	VMOVAPS      Z4, Z3
-	VFMADD231PS  all_3e6d3388<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z4, Z3
-	VMOVUPS      all_3f07dc22<>+0(SB), Z4
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Z3, Z4
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Z3, Z4
-	VFMADD213PS  all_be11a98e<>+0(SB), Z3, Z4
-	VFMADD213PS  all_3e027906<>+0(SB), Z3, Z4
-	VMULPS       Z3, Z4, Z4
-	VMULPS       Z2, Z4, Z4
-	VPXORD       Z6, Z6, Z6
-	VMAXPS       Z0, Z6, Z6
-	VFNMADD231PS Z4, Z1, Z6
-	VMOVUPS      Z6, K1, (CX)(BX*4)
+	ADDQ        $0x10, AX
+	SUBQ        BX, AX
+	JLE         loop1_done
+	MOVL        $0xffffffff, SI
+	BZHIL       AX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z9
+	VPXORD      Z14, Z14, Z14
+	VPANDD      Z1, Z9, Z1
+	VMOVUPS     Z2, Z2
+	VMINPS      Z1, Z2, Z1
+	VMULPS      Z0, Z1, Z1
+	VCVTPS2DQ   Z1, Z0
+	VCVTDQ2PS   Z0, Z2
+	VSUBPS      Z2, Z1, Z1
+	VPERMPS     Z3, Z0, Z2
+	VPERMPS     Z4, Z0, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPERMPS     Z5, Z0, Z2
+	VFMADD231PS Z3, Z1, Z2
+	VPERMPS     Z6, Z0, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPERMPS     Z7, Z0, Z2
+	VFMADD231PS Z3, Z1, Z2
+	VPERMPS     Z8, Z0, Z0
+	VFMADD231PS Z2, Z1, Z0
+	VMAXPS      Z9, Z14, Z14
+	VSUBPS      Z0, Z14, Z14
+	VMOVUPS     Z14, K1, (CX)(BX*4)
 
 loop1_done:
 	VZEROUPPER
 	RET
+
+DATA all_40240000<>+0(SB)/4, $0x40240000
+DATA all_40240000<>+4(SB)/4, $0x40240000
+DATA all_40240000<>+8(SB)/4, $0x40240000
+DATA all_40240000<>+12(SB)/4, $0x40240000
+DATA all_40240000<>+16(SB)/4, $0x40240000
+DATA all_40240000<>+20(SB)/4, $0x40240000
+DATA all_40240000<>+24(SB)/4, $0x40240000
+DATA all_40240000<>+28(SB)/4, $0x40240000
+DATA all_40240000<>+32(SB)/4, $0x40240000
+DATA all_40240000<>+36(SB)/4, $0x40240000
+DATA all_40240000<>+40(SB)/4, $0x40240000
+DATA all_40240000<>+44(SB)/4, $0x40240000
+DATA all_40240000<>+48(SB)/4, $0x40240000
+DATA all_40240000<>+52(SB)/4, $0x40240000
+DATA all_40240000<>+56(SB)/4, $0x40240000
+DATA all_40240000<>+60(SB)/4, $0x40240000
+GLOBL all_40240000<>(SB), RODATA|NOPTR, $64
+
+DATA all_40bb512c<>+0(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+4(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+8(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+12(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+16(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+20(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+24(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+28(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+32(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+36(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+40(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+44(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+48(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+52(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+56(SB)/4, $0x40bb512c
+DATA all_40bb512c<>+60(SB)/4, $0x40bb512c
+GLOBL all_40bb512c<>(SB), RODATA|NOPTR, $64
+
+DATA geluAVX512_5<>+0(SB)/4, $0xa6404d74
+DATA geluAVX512_5<>+4(SB)/4, $0xb938efc0
+DATA geluAVX512_5<>+8(SB)/4, $0xb9527ffa
+DATA geluAVX512_5<>+12(SB)/4, $0xb8b2b398
+DATA geluAVX512_5<>+16(SB)/4, $0x38237cc9
+DATA geluAVX512_5<>+20(SB)/4, $0x38aad997
+DATA geluAVX512_5<>+24(SB)/4, $0x3869134f
+DATA geluAVX512_5<>+28(SB)/4, $0x378c6502
+DATA geluAVX512_5<>+32(SB)/4, $0xb68614b1
+DATA geluAVX512_5<>+36(SB)/4, $0xb6fe78c1
+DATA geluAVX512_5<>+40(SB)/4, $0xb6a04ba9
+DATA geluAVX512_5<>+44(SB)/4, $0xb606b88f
+DATA geluAVX512_5<>+48(SB)/4, $0xb52ab644
+DATA geluAVX512_5<>+52(SB)/4, $0xb42aeed2
+DATA geluAVX512_5<>+56(SB)/4, $0xb30a882b
+DATA geluAVX512_5<>+60(SB)/4, $0x00000000
+GLOBL geluAVX512_5<>(SB), RODATA|NOPTR, $64
+
+DATA geluAVX512_4<>+0(SB)/4, $0x3ac86632
+DATA geluAVX512_4<>+4(SB)/4, $0x3a89879b
+DATA geluAVX512_4<>+8(SB)/4, $0x38101354
+DATA geluAVX512_4<>+12(SB)/4, $0xba3ae11f
+DATA geluAVX512_4<>+16(SB)/4, $0xba534eaa
+DATA geluAVX512_4<>+20(SB)/4, $0xb9f5aea4
+DATA geluAVX512_4<>+24(SB)/4, $0xb8e69e21
+DATA geluAVX512_4<>+28(SB)/4, $0x388c2ec5
+DATA geluAVX512_4<>+32(SB)/4, $0x38bce6e7
+DATA geluAVX512_4<>+36(SB)/4, $0x386cf1c0
+DATA geluAVX512_4<>+40(SB)/4, $0x37d00873
+DATA geluAVX512_4<>+44(SB)/4, $0x370c7a9e
+DATA geluAVX512_4<>+48(SB)/4, $0x3617b2e4
+DATA geluAVX512_4<>+52(SB)/4, $0x3505aeb2
+DATA geluAVX512_4<>+56(SB)/4, $0x33c2a6b2
+DATA geluAVX512_4<>+60(SB)/4, $0x00000000
+GLOBL geluAVX512_4<>(SB), RODATA|NOPTR, $64
+
+DATA geluAVX512_3<>+0(SB)/4, $0x25526000
+DATA geluAVX512_3<>+4(SB)/4, $0x3bb42ab8
+DATA geluAVX512_3<>+8(SB)/4, $0x3bfcb33f
+DATA geluAVX512_3<>+12(SB)/4, $0x3bc8dd6b
+DATA geluAVX512_3<>+16(SB)/4, $0x3b3ae598
+DATA geluAVX512_3<>+20(SB)/4, $0x39684a98
+DATA geluAVX512_3<>+24(SB)/4, $0xba67e26d
+DATA geluAVX512_3<>+28(SB)/4, $0xba6acd91
+DATA geluAVX512_3<>+32(SB)/4, $0xba0e2375
+DATA geluAVX512_3<>+36(SB)/4, $0xb97e4073
+DATA geluAVX512_3<>+40(SB)/4, $0xb8b31d61
+DATA geluAVX512_3<>+44(SB)/4, $0xb7cc9e21
+DATA geluAVX512_3<>+48(SB)/4, $0xb6c08e6e
+DATA geluAVX512_3<>+52(SB)/4, $0xb596bcda
+DATA geluAVX512_3<>+56(SB)/4, $0xb4459ad3
+DATA geluAVX512_3<>+60(SB)/4, $0x00000000
+GLOBL geluAVX512_3<>(SB), RODATA|NOPTR, $64
+
+DATA geluAVX512_2<>+0(SB)/4, $0xbd78d8fd
+DATA geluAVX512_2<>+4(SB)/4, $0xbd550b79
+DATA geluAVX512_2<>+8(SB)/4, $0xbcff3d1b
+DATA geluAVX512_2<>+12(SB)/4, $0xbc1ddf11
+DATA geluAVX512_2<>+16(SB)/4, $0x3b808477
+DATA geluAVX512_2<>+20(SB)/4, $0x3c060c07
+DATA geluAVX512_2<>+24(SB)/4, $0x3bdf9097
+DATA geluAVX512_2<>+28(SB)/4, $0x3b825058
+DATA geluAVX512_2<>+32(SB)/4, $0x3aebe8a6
+DATA geluAVX512_2<>+36(SB)/4, $0x3a2c80c2
+DATA geluAVX512_2<>+40(SB)/4, $0x394fd2ea
+DATA geluAVX512_2<>+44(SB)/4, $0x38509416
+DATA geluAVX512_2<>+48(SB)/4, $0x372f9f9e
+DATA geluAVX512_2<>+52(SB)/4, $0x35f94e5e
+DATA geluAVX512_2<>+56(SB)/4, $0x3495aae3
+DATA geluAVX512_2<>+60(SB)/4, $0x00000000
+GLOBL geluAVX512_2<>(SB), RODATA|NOPTR, $64
+
+DATA geluAVX512_1<>+0(SB)/4, $0x3e47ce0c
+DATA geluAVX512_1<>+4(SB)/4, $0x3da2f796
+DATA geluAVX512_1<>+8(SB)/4, $0xbb9a3ec3
+DATA geluAVX512_1<>+12(SB)/4, $0xbd370a67
+DATA geluAVX512_1<>+16(SB)/4, $0xbd47a337
+DATA geluAVX512_1<>+20(SB)/4, $0xbd10a4ca
+DATA geluAVX512_1<>+24(SB)/4, $0xbca1e1f0
+DATA geluAVX512_1<>+28(SB)/4, $0xbc12d9c0
+DATA geluAVX512_1<>+32(SB)/4, $0xbb5ca4f6
+DATA geluAVX512_1<>+36(SB)/4, $0xba8ad92f
+DATA geluAVX512_1<>+40(SB)/4, $0xb9935ed9
+DATA geluAVX512_1<>+44(SB)/4, $0xb8847ab8
+DATA geluAVX512_1<>+48(SB)/4, $0xb74a5409
+DATA geluAVX512_1<>+52(SB)/4, $0xb6038410
+DATA geluAVX512_1<>+56(SB)/4, $0xb491c270
+DATA geluAVX512_1<>+60(SB)/4, $0x00000000
+GLOBL geluAVX512_1<>(SB), RODATA|NOPTR, $64
+
+DATA geluAVX512_0<>+0(SB)/4, $0xb292bfd9
+DATA geluAVX512_0<>+4(SB)/4, $0x3e0b22a7
+DATA geluAVX512_0<>+8(SB)/4, $0x3e2ddf2a
+DATA geluAVX512_0<>+12(SB)/4, $0x3e10e1ec
+DATA geluAVX512_0<>+16(SB)/4, $0x3dbd7653
+DATA geluAVX512_0<>+20(SB)/4, $0x3d4becb3
+DATA geluAVX512_0<>+24(SB)/4, $0x3cb83847
+DATA geluAVX512_0<>+28(SB)/4, $0x3c0cff86
+DATA geluAVX512_0<>+32(SB)/4, $0x3b37c9f7
+DATA geluAVX512_0<>+36(SB)/4, $0x3a4c96f6
+DATA geluAVX512_0<>+40(SB)/4, $0x3942d662
+DATA geluAVX512_0<>+44(SB)/4, $0x381eeae3
+DATA geluAVX512_0<>+48(SB)/4, $0x36de31af
+DATA geluAVX512_0<>+52(SB)/4, $0x358533d7
+DATA geluAVX512_0<>+56(SB)/4, $0x3409003e
+DATA geluAVX512_0<>+60(SB)/4, $0x00000000
+GLOBL geluAVX512_0<>(SB), RODATA|NOPTR, $64
 
 // func geluBackwardAVX512(dx []float32, dy []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-72
-	MOVQ dx_len+8(FP), AX
-	MOVQ dx_base+0(FP), CX
-	MOVQ dy_base+24(FP), DX
-	MOVQ x_base+48(FP), BX
-	XORQ SI, SI
-	SUBQ $0x10, AX
-	JLT  loop1_tail
+	MOVQ    dx_len+8(FP), AX
+	MOVQ    dx_base+0(FP), CX
+	MOVQ    dy_base+24(FP), DX
+	MOVQ    x_base+48(FP), BX
+	VMOVUPS all_40240000<>+0(SB), Z0
+	VMOVUPS all_7fffffff<>+0(SB), Z1
+	VMOVUPS all_40bb512c<>+0(SB), Z2
+	VMOVUPS geluBackwardAVX512_5<>+0(SB), Z3
+	VMOVUPS geluBackwardAVX512_4<>+0(SB), Z4
+	VMOVUPS geluBackwardAVX512_3<>+0(SB), Z5
+	VMOVUPS geluBackwardAVX512_2<>+0(SB), Z6
+	VMOVUPS geluBackwardAVX512_1<>+0(SB), Z7
+	VMOVUPS geluBackwardAVX512_0<>+0(SB), Z8
+	XORQ    SI, SI
+	SUBQ    $0x10, AX
+	JLT     loop1_tail
 
 loop1_whole:
-	VMOVUPS      (BX)(SI*4), Z0
-	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
-	VMULPS       all_bf000000<>+0(SB), Z0, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      all_c2a00000<>+0(SB), Z3
-	VCMPPS       $0x15, Z3, Z2, K1
-	VMULPS       all_3fb8aa3b<>+0(SB), Z2, Z3
-	VCVTPS2DQ    Z3, Z4
-	VCVTDQ2PS    Z4, Z3
-	VFNMADD231PS all_3f318000<>+0(SB), Z3, Z2
-	VFNMADD231PS all_b95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      all_39506967<>+0(SB), Z3
-	VFMADD213PS  all_3ab743ce<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3c088908<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3f000000<>+0(SB), Z2, Z3
-	VMULPS       Z2, Z2, Z5
-	VFMADD213PS  Z2, Z5, Z3
-	VADDPS       all_3f800000<>+0(SB), Z3, Z3
-	VPADDD       all_0000007f<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS       Z4, Z3, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VMOVUPS      all_3f800000<>+0(SB), Z4
-	VMOVAPS      Z4, Z3
-	VFMADD231PS  all_3e6d3388<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z4, Z3
-	VMOVUPS      all_3f07dc22<>+0(SB), Z1
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Z3, Z1
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Z3, Z1
-	VFMADD213PS  all_be11a98e<>+0(SB), Z3, Z1
-	VFMADD213PS  all_3e027906<>+0(SB), Z3, Z1
-	VMULPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-	VMOVUPS      all_3f000000<>+0(SB), Z3
-	VSUBPS       Z1, Z3, Z3
-	VPANDD       all_80000000<>+0(SB), Z0, Z1
-	VPXORD       Z1, Z3, Z3
-	VADDPS       all_3f000000<>+0(SB), Z3, Z3
-	VMULPS       all_3ecc422a<>+0(SB), Z0, Z0
-	VFMADD231PS  Z2, Z0, Z3
-	VMOVUPS      (DX)(SI*4), Z0
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, (CX)(SI*4)
-	ADDQ         $0x10, SI
-	CMPQ         SI, AX
-	JLE          loop1_whole
+	VMOVUPS     (BX)(SI*4), Z9
+	VPANDD      Z1, Z9, Z10
+	VMOVUPS     Z2, Z12
+	VMINPS      Z10, Z12, Z10
+	VMULPS      Z0, Z10, Z10
+	VCVTPS2DQ   Z10, Z11
+	VCVTDQ2PS   Z11, Z12
+	VSUBPS      Z12, Z10, Z10
+	VPERMPS     Z3, Z11, Z12
+	VPERMPS     Z4, Z11, Z13
+	VFMADD231PS Z12, Z10, Z13
+	VPERMPS     Z5, Z11, Z12
+	VFMADD231PS Z13, Z10, Z12
+	VPERMPS     Z6, Z11, Z13
+	VFMADD231PS Z12, Z10, Z13
+	VPERMPS     Z7, Z11, Z12
+	VFMADD231PS Z13, Z10, Z12
+	VPERMPS     Z8, Z11, Z11
+	VFMADD231PS Z12, Z10, Z11
+	VPANDD      all_80000000<>+0(SB), Z9, Z9
+	VPXORD      Z9, Z11, Z11
+	VADDPS      all_3f000000<>+0(SB), Z11, Z11
+	VMOVUPS     (DX)(SI*4), Z9
+	VMULPS      Z9, Z11, Z11
+	VMOVUPS     Z11, (CX)(SI*4)
+	ADDQ        $0x10, SI
+	CMPQ        SI, AX
+	JLE         loop1_whole
 
 loop1_tail:
-	ADDQ         $0x10, AX
-	SUBQ         SI, AX
-	JLE          loop1_done
-	MOVL         $0xffffffff, DI
-	BZHIL        AX, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (BX)(SI*4), K1, Z0
-	VPANDD       all_7fffffff<>+0(SB), Z0, Z1
-	VMULPS       all_bf000000<>+0(SB), Z0, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      all_c2a00000<>+0(SB), Z3
-	VCMPPS       $0x15, Z3, Z2, K2
-	VMULPS       all_3fb8aa3b<>+0(SB), Z2, Z3
-	VCVTPS2DQ    Z3, Z4
-	VCVTDQ2PS    Z4, Z3
-	VFNMADD231PS all_3f318000<>+0(SB), Z3, Z2
-	VFNMADD231PS all_b95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      all_39506967<>+0(SB), Z3
-	VFMADD213PS  all_3ab743ce<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3c088908<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3d2aa9c1<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3e2aaaaa<>+0(SB), Z2, Z3
-	VFMADD213PS  all_3f000000<>+0(SB), Z2, Z3
-	VMULPS       Z2, Z2, Z5
-	VFMADD213PS  Z2, Z5, Z3
-	VADDPS       all_3f800000<>+0(SB), Z3, Z3
-	VPADDD       all_0000007f<>+0(SB), Z4, Z4
-	VPSLLD       $0x17, Z4, Z4
-	VMULPS       Z4, Z3, Z2
-	VMOVAPS.Z    Z2, K2, Z2
-	VMOVUPS      all_3f800000<>+0(SB), Z4
-	VMOVAPS      Z4, Z3
-	VFMADD231PS  all_3e6d3388<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z4, Z3
-	VMOVUPS      all_3f07dc22<>+0(SB), Z1
-	VFMADD213PS  all_bf3a00e3<>+0(SB), Z3, Z1
-	VFMADD213PS  all_3f35f0e3<>+0(SB), Z3, Z1
-	VFMADD213PS  all_be11a98e<>+0(SB), Z3, Z1
-	VFMADD213PS  all_3e027906<>+0(SB), Z3, Z1
-	VMULPS       Z3, Z1, Z1
-	VMULPS       Z2, Z1, Z1
-	VMOVUPS      all_3f000000<>+0(SB), Z3
-	VSUBPS       Z1, Z3, Z3
-	VPANDD       all_80000000<>+0(SB), Z0, Z1
-	VPXORD       Z1, Z3, Z3
-	VADDPS       all_3f000000<>+0(SB), Z3, Z3
-	VMULPS       all_3ecc422a<>+0(SB), Z0, Z0
-	VFMADD231PS  Z2, Z0, Z3
-	VMOVUPS.Z    (DX)(SI*4), K1, Z0
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, K1, (CX)(SI*4)
+	ADDQ        $0x10, AX
+	SUBQ        SI, AX
+	JLE         loop1_done
+	MOVL        $0xffffffff, DI
+	BZHIL       AX, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (BX)(SI*4), K1, Z9
+	VPANDD      Z1, Z9, Z1
+	VMOVUPS     Z2, Z2
+	VMINPS      Z1, Z2, Z1
+	VMULPS      Z0, Z1, Z1
+	VCVTPS2DQ   Z1, Z0
+	VCVTDQ2PS   Z0, Z2
+	VSUBPS      Z2, Z1, Z1
+	VPERMPS     Z3, Z0, Z2
+	VPERMPS     Z4, Z0, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPERMPS     Z5, Z0, Z2
+	VFMADD231PS Z3, Z1, Z2
+	VPERMPS     Z6, Z0, Z3
+	VFMADD231PS Z2, Z1, Z3
+	VPERMPS     Z7, Z0, Z2
+	VFMADD231PS Z3, Z1, Z2
+	VPERMPS     Z8, Z0, Z0
+	VFMADD231PS Z2, Z1, Z0
+	VPANDD      all_80000000<>+0(SB), Z9, Z9
+	VPXORD      Z9, Z0, Z0
+	VADDPS      all_3f000000<>+0(SB), Z0, Z0
+	VMOVUPS.Z   (DX)(SI*4), K1, Z1
+	VMULPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)(SI*4)
 
 loop1_done:
 	VZEROUPPER
 	RET
+
+DATA geluBackwardAVX512_5<>+0(SB)/4, $0x3a0cb2ab
+DATA geluBackwardAVX512_5<>+4(SB)/4, $0x3999e4e5
+DATA geluBackwardAVX512_5<>+8(SB)/4, $0xb92870eb
+DATA geluBackwardAVX512_5<>+12(SB)/4, $0xb9c056e5
+DATA geluBackwardAVX512_5<>+16(SB)/4, $0xb96f616d
+DATA geluBackwardAVX512_5<>+20(SB)/4, $0x35a17616
+DATA geluBackwardAVX512_5<>+24(SB)/4, $0x38db5b0e
+DATA geluBackwardAVX512_5<>+28(SB)/4, $0x38aa2ff1
+DATA geluBackwardAVX512_5<>+32(SB)/4, $0x37e0331a
+DATA geluBackwardAVX512_5<>+36(SB)/4, $0xb6532afc
+DATA geluBackwardAVX512_5<>+40(SB)/4, $0xb70f38a1
+DATA geluBackwardAVX512_5<>+44(SB)/4, $0xb6aff18b
+DATA geluBackwardAVX512_5<>+48(SB)/4, $0xb60b299d
+DATA geluBackwardAVX512_5<>+52(SB)/4, $0xb523909a
+DATA geluBackwardAVX512_5<>+56(SB)/4, $0xb4169900
+DATA geluBackwardAVX512_5<>+60(SB)/4, $0x00000000
+GLOBL geluBackwardAVX512_5<>(SB), RODATA|NOPTR, $64
+
+DATA geluBackwardAVX512_4<>+0(SB)/4, $0xa6dcde00
+DATA geluBackwardAVX512_4<>+4(SB)/4, $0x3b13963e
+DATA geluBackwardAVX512_4<>+8(SB)/4, $0x3b281c24
+DATA geluBackwardAVX512_4<>+12(SB)/4, $0x3a8f1450
+DATA geluBackwardAVX512_4<>+16(SB)/4, $0xba01cfd9
+DATA geluBackwardAVX512_4<>+20(SB)/4, $0xba8861fb
+DATA geluBackwardAVX512_4<>+24(SB)/4, $0xba3a85c7
+DATA geluBackwardAVX512_4<>+28(SB)/4, $0xb961dd42
+DATA geluBackwardAVX512_4<>+32(SB)/4, $0x385352ae
+DATA geluBackwardAVX512_4<>+36(SB)/4, $0x38cb36d1
+DATA geluBackwardAVX512_4<>+40(SB)/4, $0x388068bf
+DATA geluBackwardAVX512_4<>+44(SB)/4, $0x37d859e4
+DATA geluBackwardAVX512_4<>+48(SB)/4, $0x37096110
+DATA geluBackwardAVX512_4<>+52(SB)/4, $0x3609ddc9
+DATA geluBackwardAVX512_4<>+56(SB)/4, $0x34dffd2b
+DATA geluBackwardAVX512_4<>+60(SB)/4, $0x00000000
+GLOBL geluBackwardAVX512_4<>(SB), RODATA|NOPTR, $64
+
+DATA geluBackwardAVX512_3<>+0(SB)/4, $0xbc817b06
+DATA geluBackwardAVX512_3<>+4(SB)/4, $0xbc3169ab
+DATA geluBackwardAVX512_3<>+8(SB)/4, $0xb9a38543
+DATA geluBackwardAVX512_3<>+12(SB)/4, $0x3bf2723d
+DATA geluBackwardAVX512_3<>+16(SB)/4, $0x3c084dd3
+DATA geluBackwardAVX512_3<>+20(SB)/4, $0x3b9d612f
+DATA geluBackwardAVX512_3<>+24(SB)/4, $0x3a904f3f
+DATA geluBackwardAVX512_3<>+28(SB)/4, $0xba38edaa
+DATA geluBackwardAVX512_3<>+32(SB)/4, $0xba73c7f6
+DATA geluBackwardAVX512_3<>+36(SB)/4, $0xba1795d7
+DATA geluBackwardAVX512_3<>+40(SB)/4, $0xb98426d3
+DATA geluBackwardAVX512_3<>+44(SB)/4, $0xb8b13d63
+DATA geluBackwardAVX512_3<>+48(SB)/4, $0xb7be0476
+DATA geluBackwardAVX512_3<>+52(SB)/4, $0xb6a62c77
+DATA geluBackwardAVX512_3<>+56(SB)/4, $0xb56fff14
+DATA geluBackwardAVX512_3<>+60(SB)/4, $0x00000000
+GLOBL geluBackwardAVX512_3<>(SB), RODATA|NOPTR, $64
+
+DATA geluBackwardAVX512_2<>+0(SB)/4, $0x257c0000
+DATA geluBackwardAVX512_2<>+4(SB)/4, $0xbd2d1f87
+DATA geluBackwardAVX512_2<>+8(SB)/4, $0xbd72d2e1
+DATA geluBackwardAVX512_2<>+12(SB)/4, $0xbd4104bd
+DATA geluBackwardAVX512_2<>+16(SB)/4, $0xbcb39a49
+DATA geluBackwardAVX512_2<>+20(SB)/4, $0xbadf4c5b
+DATA geluBackwardAVX512_2<>+24(SB)/4, $0x3bded2dc
+DATA geluBackwardAVX512_2<>+28(SB)/4, $0x3be1a30f
+DATA geluBackwardAVX512_2<>+32(SB)/4, $0x3b88975b
+DATA geluBackwardAVX512_2<>+36(SB)/4, $0x3af4539e
+DATA geluBackwardAVX512_2<>+40(SB)/4, $0x3a2c1df2
+DATA geluBackwardAVX512_2<>+44(SB)/4, $0x39449c6d
+DATA geluBackwardAVX512_2<>+48(SB)/4, $0x383900c0
+DATA geluBackwardAVX512_2<>+52(SB)/4, $0x3710cda4
+DATA geluBackwardAVX512_2<>+56(SB)/4, $0x35bdc955
+DATA geluBackwardAVX512_2<>+60(SB)/4, $0x00000000
+GLOBL geluBackwardAVX512_2<>(SB), RODATA|NOPTR, $64
+
+DATA geluBackwardAVX512_1<>+0(SB)/4, $0x3e9f6bd5
+DATA geluBackwardAVX512_1<>+4(SB)/4, $0x3e887bcd
+DATA geluBackwardAVX512_1<>+8(SB)/4, $0x3e2382a7
+DATA geluBackwardAVX512_1<>+12(SB)/4, $0x3d4a414b
+DATA geluBackwardAVX512_1<>+16(SB)/4, $0xbca4af55
+DATA geluBackwardAVX512_1<>+20(SB)/4, $0xbd2bbf64
+DATA geluBackwardAVX512_1<>+24(SB)/4, $0xbd0f3757
+DATA geluBackwardAVX512_1<>+28(SB)/4, $0xbca6f4f2
+DATA geluBackwardAVX512_1<>+32(SB)/4, $0xbc171fba
+DATA geluBackwardAVX512_1<>+36(SB)/4, $0xbb5d0599
+DATA geluBackwardAVX512_1<>+40(SB)/4, $0xba85267b
+DATA geluBackwardAVX512_1<>+44(SB)/4, $0xb985a71d
+DATA geluBackwardAVX512_1<>+48(SB)/4, $0xb8611e91
+DATA geluBackwardAVX512_1<>+52(SB)/4, $0xb71fd4cd
+DATA geluBackwardAVX512_1<>+56(SB)/4, $0xb5bffb3b
+DATA geluBackwardAVX512_1<>+60(SB)/4, $0x00000000
+GLOBL geluBackwardAVX512_1<>(SB), RODATA|NOPTR, $64
+
+DATA geluBackwardAVX512_0<>+0(SB)/4, $0x24000000
+DATA geluBackwardAVX512_0<>+4(SB)/4, $0x3e979963
+DATA geluBackwardAVX512_0<>+8(SB)/4, $0x3f031681
+DATA geluBackwardAVX512_0<>+12(SB)/4, $0x3f1d50aa
+DATA geluBackwardAVX512_0<>+16(SB)/4, $0x3f1ff924
+DATA geluBackwardAVX512_0<>+20(SB)/4, $0x3f172a65
+DATA geluBackwardAVX512_0<>+24(SB)/4, $0x3f0cf698
+DATA geluBackwardAVX512_0<>+28(SB)/4, $0x3f05e138
+DATA geluBackwardAVX512_0<>+32(SB)/4, $0x3f023567
+DATA geluBackwardAVX512_0<>+36(SB)/4, $0x3f00b1e6
+DATA geluBackwardAVX512_0<>+40(SB)/4, $0x3f002f34
+DATA geluBackwardAVX512_0<>+44(SB)/4, $0x3f000a9c
+DATA geluBackwardAVX512_0<>+48(SB)/4, $0x3f000206
+DATA geluBackwardAVX512_0<>+52(SB)/4, $0x3f000054
+DATA geluBackwardAVX512_0<>+56(SB)/4, $0x3f00000c
+DATA geluBackwardAVX512_0<>+60(SB)/4, $0x3f000000
+GLOBL geluBackwardAVX512_0<>(SB), RODATA|NOPTR, $64
 
 // func lookUpAVX512(y *BFloat16, x *BFloat16, table *BFloat16, vectors int)
 // Requires: AVX

@@ -53,6 +53,7 @@ var instructions = map[string]func(m *machine, ops []operand.Op){
 	"VDIVPS":      numberwise(func(x []float32) float32 { return x[1] / x[0] }),
 	"VSQRTPS":     numberwise(func(x []float32) float32 { return float32(math.Sqrt(float64(x[0]))) }),
 	"VMAXPS":      numberwise(maximum),
+	"VMINPS":      numberwise(minimum),
 	"VFMADD213PS": numberwise(func(x []float32) float32 { return fused(x[1], x[2], x[0]) }),
 	"VFMSUB213PS": numberwise(func(x []float32) float32 { return fused(x[1], x[2], -x[0]) }),
 	"VFNMADD231PS": numberwise(func(x []float32) float32 {
@@ -104,6 +105,7 @@ var instructions = map[string]func(m *machine, ops []operand.Op){
 	"VPACKUSDW":     pack(4, 0, math.MaxUint16),
 	"VPERMQ":        (*machine).permuteQuarters,
 	"VPERM2F128":    (*machine).permuteHalves,
+	"VPERMPS":       (*machine).permuteNumbers,
 	"VUNPCKLPS":     within128(func(a, b []uint32) []uint32 { return []uint32{b[0], a[0], b[1], a[1]} }),
 	"VUNPCKHPS":     within128(func(a, b []uint32) []uint32 { return []uint32{b[2], a[2], b[3], a[3]} }),
 	"VMOVHLPS":      within128(func(a, b []uint32) []uint32 { return []uint32{a[2], a[3], b[2], b[3]} }),
@@ -244,6 +246,13 @@ func (m *machine) maskedMove(ops []operand.Op) {
 // maximum is the first operand where one of both is NaN, or where both are zeros.
 func maximum(x []float32) float32 {
 	if x[1] > x[0] {
+		return x[1]
+	}
+	return x[0]
+}
+
+func minimum(x []float32) float32 {
+	if x[1] < x[0] {
 		return x[1]
 	}
 	return x[0]
@@ -403,6 +412,17 @@ func (m *machine) permuteHalves(ops []operand.Op) {
 		panic("zeroes halves, which no kernel does")
 	}
 	m.set(ops[3], append(halves[int(order&3)*16:][:16:16], halves[int(order>>4&3)*16:][:16]...))
+}
+
+// permuteNumbers takes, for each lane, the number whose place the lane of the second operand has in its lowest bits.
+func (m *machine) permuteNumbers(ops []operand.Op) {
+	lanes := sizeOf(ops[2]) / 4
+	from, order := m.words(ops[0], lanes), m.words(ops[1], lanes)
+	out := make([]uint32, lanes)
+	for i, place := range order {
+		out[i] = from[int(place)%lanes]
+	}
+	m.set(ops[2], bytesOf(out))
 }
 
 // within128 makes an instruction that works on each 128 bits by themselves; a is the first operand, b the last input.

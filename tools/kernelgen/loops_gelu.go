@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
+	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -33,58 +35,124 @@ func (l *loops) exponential(x reg.VecVirtual) {
 	kept.keep(x)
 }
 
-// normalTail returns Φ(−|x|) = erfc(|x|/√2)/2, |x| and exp(−x²/2), by Abramowitz & Stegun (1964), eq. 7.1.26:
-// erfc(z) ≈ (a1·t + … + a5·t⁵)·exp(−z²), t = 1/(1 + p·z), with an absolute error below 1.5e-7.
-func (l *loops) normalTail(x reg.VecVirtual) (tail, magnitude, density reg.VecVirtual) {
-	magnitude, density = l.vector(), l.vector()
-	l.and(l.bits(0x7fffffff), x, magnitude)
-	l.VMULPS(l.constant(-0.5), x, density)
-	l.VMULPS(x, density, density)
-	l.exponential(density)
-	t, one := l.vector(), l.vector()
-	l.VMOVUPS(l.constant(1), one)
-	l.VMOVAPS(one, t)
-	l.VFMADD231PS(l.constant(0.3275911/math.Sqrt2), magnitude, t)
-	l.VDIVPS(t, one, t)
-	tail = l.vector()
-	l.VMOVUPS(l.constant(1.061405429/2), tail)
-	for _, a := range []float64{-1.453152027, 1.421413741, -0.284496736, 0.254829592} {
-		l.VFMADD213PS(l.constant(a/2), t, tail)
-	}
-	l.VMULPS(t, tail, tail)
-	l.VMULPS(density, tail, tail)
-	return tail, magnitude, density
+// curve is a function of |x| in pieces of one width, each a polynomial of where in the piece |x| lies, from −1/2 to 1/2. The
+// last piece, which has no end, is constant. A vector holds a coefficient of all pieces, so that one permutation finds it.
+// The constants are in registers where there are many.
+type curve struct {
+	coefficients               []Op // of all pieces, highest power first
+	density, magnitude, middle Op   // pieces a unit of |x|; mask of |x|; |x| in the middle of the last piece
 }
+
+// densities are such that the last piece begins where neither GELU nor its slope is further than 3e-7 from its end; degrees
+// leave an error below 1e-7.
+var (
+	densities = map[int]float64{8: 1.15, 16: 2.5625} // by pieces
+	degrees   = map[int]int{8: 7, 16: 5}
+)
+
+// curve prepares, in a function of that name, a curve that ends at a constant.
+func (l *loops) curve(name string, f func(a float64) float64, end float64) curve {
+	keep := func(m Mem) Op {
+		if !l.wide() {
+			return m
+		}
+		v := l.vector()
+		l.VMOVUPS(m, v)
+		return v
+	}
+	density, degree := densities[l.lanes()], degrees[l.lanes()]
+	c := curve{density: keep(l.constant(density)), magnitude: keep(l.bits(0x7fffffff)), middle: keep(l.constant(float64(l.lanes()-1) / density))}
+	var table [][]float64 // by piece, lowest power first
+	for i := range l.lanes() - 1 {
+		table = append(table, fit(degree, func(t float64) float64 { return f((float64(i) + t) / density) }))
+	}
+	table = append(table, append([]float64{end}, make([]float64, degree)...))
+	for power := degree; power >= 0; power-- {
+		m := l.StaticGlobal(fmt.Sprintf("%s%s_%d", name, l.suffix, power))
+		l.DataAttributes(attr.RODATA | attr.NOPTR)
+		for _, piece := range table {
+			l.AppendDatum(U32(math.Float32bits(float32(piece[power]))))
+		}
+		c.coefficients = append(c.coefficients, keep(m))
+	}
+	return c
+}
+
+// fit returns the polynomial of a degree, lowest power first, that meets f in the Chebyshev nodes of [−1/2, 1/2]. There is
+// none of that degree whose largest error is much smaller.
+func fit(degree int, f func(t float64) float64) []float64 {
+	n := degree + 1
+	nodes, differences := make([]float64, n), make([]float64, n)
+	for i := range nodes {
+		nodes[i] = math.Cos((float64(i)+0.5)*math.Pi/float64(n)) / 2
+		differences[i] = f(nodes[i])
+	}
+	for order := 1; order < n; order++ { // Newton's divided differences
+		for i := n - 1; i >= order; i-- {
+			differences[i] = (differences[i] - differences[i-1]) / (nodes[i] - nodes[i-order])
+		}
+	}
+	powers := make([]float64, n)
+	for i := n - 1; i >= 0; i-- { // powers·(t − node) + difference
+		for k := n - 1; k > 0; k-- {
+			powers[k] = powers[k-1] - nodes[i]*powers[k]
+		}
+		powers[0] = differences[i] - nodes[i]*powers[0]
+	}
+	return powers
+}
+
+// follow returns the curve at |x|. NaN stays NaN.
+func (l *loops) follow(c curve, x reg.VecVirtual) reg.VecVirtual {
+	at, piece, whole := l.vector(), l.vector(), l.vector()
+	l.and(c.magnitude, x, at)
+	l.VMOVUPS(c.middle, whole)
+	l.VMINPS(at, whole, at) // the first operand is the result where it is NaN
+	l.VMULPS(c.density, at, at)
+	l.VCVTPS2DQ(at, piece)
+	l.VCVTDQ2PS(piece, whole)
+	l.VSUBPS(whole, at, at)
+	var sum reg.VecVirtual
+	for i, power := range c.coefficients {
+		coefficient := l.vector()
+		l.VPERMPS(power, piece, coefficient)
+		if i > 0 {
+			l.VFMADD231PS(sum, at, coefficient)
+		}
+		sum = coefficient
+	}
+	return sum
+}
+
+// normal is Φ(x), and density φ(x).
+func normal(x float64) float64  { return 0.5 * math.Erfc(-x/math.Sqrt2) }
+func density(x float64) float64 { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi) }
 
 // emitGELU emits the loops of gelu.go.
 func emitGELU(l *loops) {
 	l.function("gelu", "func(y, x []float32)")
 	n, p := l.length("y"), l.arrays("y", "x")
+	bump := l.curve("gelu", func(a float64) float64 { return a * normal(-a) }, 0)
 	l.over(n, func(s step) { // x·Φ(x) = max(x, 0) − |x|·Φ(−|x|)
-		x := s.load(p[1])
-		tail, magnitude, _ := l.normalTail(x)
-		y := l.zeros()
+		x, y := s.load(p[1]), l.zeros()
+		below := l.follow(bump, x)
 		l.VMAXPS(x, y, y)
-		l.VFNMADD231PS(tail, magnitude, y)
+		l.VSUBPS(below, y, y)
 		s.store(y, p[0])
 	})
 	l.end()
 
 	l.function("geluBackward", "func(dx, dy, x []float32)")
 	n, p = l.length("dx"), l.arrays("dx", "dy", "x")
-	l.over(n, func(s step) { // Φ(x) = 1/2 + sign(x)·(1/2 − Φ(−|x|))
+	rise := l.curve("geluBackward", func(a float64) float64 { return normal(a) - 0.5 + a*density(a) }, 0.5)
+	l.over(n, func(s step) { // Φ(x) + x·φ(x) = 1/2 + sign(x)·(Φ(|x|) − 1/2 + |x|·φ(x))
 		x := s.load(p[2])
-		tail, magnitude, density := l.normalTail(x)
-		slope, sign := l.vector(), magnitude
-		l.VMOVUPS(l.constant(0.5), slope)
-		l.VSUBPS(tail, slope, slope)
-		l.and(l.bits(0x80000000), x, sign)
-		l.xor(sign, slope, slope)
-		l.VADDPS(l.constant(0.5), slope, slope)
-		l.VMULPS(l.constant(1/math.Sqrt(2*math.Pi)), x, x)
-		l.VFMADD231PS(density, x, slope)
-		l.VMULPS(s.load(p[1]), slope, slope)
-		s.store(slope, p[0])
+		y := l.follow(rise, x)
+		l.and(l.bits(0x80000000), x, x)
+		l.xor(x, y, y)
+		l.VADDPS(l.constant(0.5), y, y)
+		l.VMULPS(s.load(p[1]), y, y)
+		s.store(y, p[0])
 	})
 	l.end()
 
