@@ -26,7 +26,7 @@ test: ## all tests that need nothing beyond Go; says which outside programs were
 
 race: ## the tests of everything concurrent, under the race detector
 	go test -race -short ./data/... ./train/... ./metrics/... ./page/... ./eval/...
-	go test -race -short -run 'Worker|Parallel|Engine|MatMul|Convert|Attention$$|LayerNorm|BatchNorm' ./internal/kernel -rapid.checks=5
+	go test -race -short -run 'Worker|Parallel|Engine|MatMul|Follow|Convert|Attention$$|LayerNorm|BatchNorm' ./internal/kernel -rapid.checks=5
 
 lint: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
