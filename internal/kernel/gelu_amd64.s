@@ -139,7 +139,7 @@ DATA all_40c2c859<>+56(SB)/4, $0x40c2c859
 DATA all_40c2c859<>+60(SB)/4, $0x40c2c859
 GLOBL all_40c2c859<>(SB), RODATA|NOPTR, $64
 
-DATA geluAVX2_7<>+0(SB)/4, $0xa8b450f8
+DATA geluAVX2_7<>+0(SB)/4, $0xa5e4bc20
 DATA geluAVX2_7<>+4(SB)/4, $0x3a4c781f
 DATA geluAVX2_7<>+8(SB)/4, $0xba1c76f4
 DATA geluAVX2_7<>+12(SB)/4, $0x38ca723c
@@ -149,7 +149,7 @@ DATA geluAVX2_7<>+24(SB)/4, $0xb5b84f40
 DATA geluAVX2_7<>+28(SB)/4, $0x00000000
 GLOBL geluAVX2_7<>(SB), RODATA|NOPTR, $32
 
-DATA geluAVX2_6<>+0(SB)/4, $0xbb8716cb
+DATA geluAVX2_6<>+0(SB)/4, $0xbb87da11
 DATA geluAVX2_6<>+4(SB)/4, $0x3aeea441
 DATA geluAVX2_6<>+8(SB)/4, $0x3a777ddb
 DATA geluAVX2_6<>+12(SB)/4, $0xba44cc4b
@@ -159,7 +159,7 @@ DATA geluAVX2_6<>+24(SB)/4, $0x364f1837
 DATA geluAVX2_6<>+28(SB)/4, $0x00000000
 GLOBL geluAVX2_6<>(SB), RODATA|NOPTR, $32
 
-DATA geluAVX2_5<>+0(SB)/4, $0x28360000
+DATA geluAVX2_5<>+0(SB)/4, $0x268a3000
 DATA geluAVX2_5<>+4(SB)/4, $0xbc256573
 DATA geluAVX2_5<>+8(SB)/4, $0x3b7dfbe0
 DATA geluAVX2_5<>+12(SB)/4, $0x3ac695f2
@@ -169,7 +169,7 @@ DATA geluAVX2_5<>+24(SB)/4, $0xb6a2e5a5
 DATA geluAVX2_5<>+28(SB)/4, $0x00000000
 GLOBL geluAVX2_5<>(SB), RODATA|NOPTR, $32
 
-DATA geluAVX2_4<>+0(SB)/4, $0x3d1b97ff
+DATA geluAVX2_4<>+0(SB)/4, $0x3d1ba128
 DATA geluAVX2_4<>+4(SB)/4, $0xbb99468f
 DATA geluAVX2_4<>+8(SB)/4, $0xbc89b6ab
 DATA geluAVX2_4<>+12(SB)/4, $0x3a5cf97a
@@ -179,7 +179,7 @@ DATA geluAVX2_4<>+24(SB)/4, $0x36d7c590
 DATA geluAVX2_4<>+28(SB)/4, $0x00000000
 GLOBL geluAVX2_4<>(SB), RODATA|NOPTR, $32
 
-DATA geluAVX2_3<>+0(SB)/4, $0xa6c18000
+DATA geluAVX2_3<>+0(SB)/4, $0xa4500000
 DATA geluAVX2_3<>+4(SB)/4, $0x3dad0bfd
 DATA geluAVX2_3<>+8(SB)/4, $0x3c85e88e
 DATA geluAVX2_3<>+12(SB)/4, $0xbc2e7a3b
@@ -189,7 +189,7 @@ DATA geluAVX2_3<>+24(SB)/4, $0xb6da29f2
 DATA geluAVX2_3<>+28(SB)/4, $0x00000000
 GLOBL geluAVX2_3<>(SB), RODATA|NOPTR, $32
 
-DATA geluAVX2_2<>+0(SB)/4, $0xbe9a72af
+DATA geluAVX2_2<>+0(SB)/4, $0xbe9a72cb
 DATA geluAVX2_2<>+4(SB)/4, $0xbe03a1ef
 DATA geluAVX2_2<>+8(SB)/4, $0x3d0b8312
 DATA geluAVX2_2<>+12(SB)/4, $0x3cc5a08b
@@ -209,7 +209,7 @@ DATA geluAVX2_1<>+24(SB)/4, $0xb60fcb14
 DATA geluAVX2_1<>+28(SB)/4, $0x00000000
 GLOBL geluAVX2_1<>(SB), RODATA|NOPTR, $32
 
-DATA geluAVX2_0<>+0(SB)/4, $0xb2442c74
+DATA geluAVX2_0<>+0(SB)/4, $0x00000000
 DATA geluAVX2_0<>+4(SB)/4, $0x3e2b33fa
 DATA geluAVX2_0<>+8(SB)/4, $0x3d920d67
 DATA geluAVX2_0<>+12(SB)/4, $0x3c423b4f
@@ -323,17 +323,17 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-DATA geluBackwardAVX2_7<>+0(SB)/4, $0xbb5f89df
+DATA geluBackwardAVX2_7<>+0(SB)/4, $0xbb60d3e9
 DATA geluBackwardAVX2_7<>+4(SB)/4, $0x3b11c6f4
 DATA geluBackwardAVX2_7<>+8(SB)/4, $0xb99aa440
 DATA geluBackwardAVX2_7<>+12(SB)/4, $0xb9c9e5bb
 DATA geluBackwardAVX2_7<>+16(SB)/4, $0x3934ecf3
 DATA geluBackwardAVX2_7<>+20(SB)/4, $0xb6e36f6a
-DATA geluBackwardAVX2_7<>+24(SB)/4, $0xb694cda4
+DATA geluBackwardAVX2_7<>+24(SB)/4, $0xb694cda3
 DATA geluBackwardAVX2_7<>+28(SB)/4, $0x00000000
 GLOBL geluBackwardAVX2_7<>(SB), RODATA|NOPTR, $32
 
-DATA geluBackwardAVX2_6<>+0(SB)/4, $0xa8d43700
+DATA geluBackwardAVX2_6<>+0(SB)/4, $0xa88f7180
 DATA geluBackwardAVX2_6<>+4(SB)/4, $0xbbcc2a69
 DATA geluBackwardAVX2_6<>+8(SB)/4, $0x3b9bd231
 DATA geluBackwardAVX2_6<>+12(SB)/4, $0xba460224
@@ -343,7 +343,7 @@ DATA geluBackwardAVX2_6<>+24(SB)/4, $0x373bdbfe
 DATA geluBackwardAVX2_6<>+28(SB)/4, $0x00000000
 GLOBL geluBackwardAVX2_6<>(SB), RODATA|NOPTR, $32
 
-DATA geluBackwardAVX2_5<>+0(SB)/4, $0x3cf385e2
+DATA geluBackwardAVX2_5<>+0(SB)/4, $0x3cf3955e
 DATA geluBackwardAVX2_5<>+4(SB)/4, $0xbc5b8513
 DATA geluBackwardAVX2_5<>+8(SB)/4, $0xbbd1d0d2
 DATA geluBackwardAVX2_5<>+12(SB)/4, $0x3bae779b
@@ -353,7 +353,7 @@ DATA geluBackwardAVX2_5<>+24(SB)/4, $0xb7a4ae2d
 DATA geluBackwardAVX2_5<>+28(SB)/4, $0x00000000
 GLOBL geluBackwardAVX2_5<>(SB), RODATA|NOPTR, $32
 
-DATA geluBackwardAVX2_4<>+0(SB)/4, $0x27b77000
+DATA geluBackwardAVX2_4<>+0(SB)/4, $0x27d05000
 DATA geluBackwardAVX2_4<>+4(SB)/4, $0x3d6db203
 DATA geluBackwardAVX2_4<>+8(SB)/4, $0xbcb66c97
 DATA geluBackwardAVX2_4<>+12(SB)/4, $0xbc0ed84f
@@ -363,7 +363,7 @@ DATA geluBackwardAVX2_4<>+24(SB)/4, $0x37e9ca31
 DATA geluBackwardAVX2_4<>+28(SB)/4, $0x00000000
 GLOBL geluBackwardAVX2_4<>(SB), RODATA|NOPTR, $32
 
-DATA geluBackwardAVX2_3<>+0(SB)/4, $0xbe3311da
+DATA geluBackwardAVX2_3<>+0(SB)/4, $0xbe331208
 DATA geluBackwardAVX2_3<>+4(SB)/4, $0x3cb0fb5c
 DATA geluBackwardAVX2_3<>+8(SB)/4, $0x3d9e58be
 DATA geluBackwardAVX2_3<>+12(SB)/4, $0xbb7f1ae0
@@ -373,7 +373,7 @@ DATA geluBackwardAVX2_3<>+24(SB)/4, $0xb7f99676
 DATA geluBackwardAVX2_3<>+28(SB)/4, $0x00000000
 GLOBL geluBackwardAVX2_3<>(SB), RODATA|NOPTR, $32
 
-DATA geluBackwardAVX2_2<>+0(SB)/4, $0xa5000000
+DATA geluBackwardAVX2_2<>+0(SB)/4, $0xa6080000
 DATA geluBackwardAVX2_2<>+4(SB)/4, $0xbe954098
 DATA geluBackwardAVX2_2<>+8(SB)/4, $0xbd66ff2d
 DATA geluBackwardAVX2_2<>+12(SB)/4, $0x3d167d28
@@ -713,7 +713,7 @@ DATA all_40bb512c<>+56(SB)/4, $0x40bb512c
 DATA all_40bb512c<>+60(SB)/4, $0x40bb512c
 GLOBL all_40bb512c<>(SB), RODATA|NOPTR, $64
 
-DATA geluAVX512_5<>+0(SB)/4, $0xa6404d74
+DATA geluAVX512_5<>+0(SB)/4, $0xa6f05b92
 DATA geluAVX512_5<>+4(SB)/4, $0xb938efc0
 DATA geluAVX512_5<>+8(SB)/4, $0xb9527ffa
 DATA geluAVX512_5<>+12(SB)/4, $0xb8b2b398
@@ -731,7 +731,7 @@ DATA geluAVX512_5<>+56(SB)/4, $0xb30a882b
 DATA geluAVX512_5<>+60(SB)/4, $0x00000000
 GLOBL geluAVX512_5<>(SB), RODATA|NOPTR, $64
 
-DATA geluAVX512_4<>+0(SB)/4, $0x3ac86632
+DATA geluAVX512_4<>+0(SB)/4, $0x3ac8af7c
 DATA geluAVX512_4<>+4(SB)/4, $0x3a89879b
 DATA geluAVX512_4<>+8(SB)/4, $0x38101354
 DATA geluAVX512_4<>+12(SB)/4, $0xba3ae11f
@@ -749,7 +749,7 @@ DATA geluAVX512_4<>+56(SB)/4, $0x33c2a6b2
 DATA geluAVX512_4<>+60(SB)/4, $0x00000000
 GLOBL geluAVX512_4<>(SB), RODATA|NOPTR, $64
 
-DATA geluAVX512_3<>+0(SB)/4, $0x25526000
+DATA geluAVX512_3<>+0(SB)/4, $0x25b22000
 DATA geluAVX512_3<>+4(SB)/4, $0x3bb42ab8
 DATA geluAVX512_3<>+8(SB)/4, $0x3bfcb33f
 DATA geluAVX512_3<>+12(SB)/4, $0x3bc8dd6b
@@ -767,7 +767,7 @@ DATA geluAVX512_3<>+56(SB)/4, $0xb4459ad3
 DATA geluAVX512_3<>+60(SB)/4, $0x00000000
 GLOBL geluAVX512_3<>(SB), RODATA|NOPTR, $64
 
-DATA geluAVX512_2<>+0(SB)/4, $0xbd78d8fd
+DATA geluAVX512_2<>+0(SB)/4, $0xbd78d98f
 DATA geluAVX512_2<>+4(SB)/4, $0xbd550b79
 DATA geluAVX512_2<>+8(SB)/4, $0xbcff3d1b
 DATA geluAVX512_2<>+12(SB)/4, $0xbc1ddf11
@@ -803,7 +803,7 @@ DATA geluAVX512_1<>+56(SB)/4, $0xb491c270
 DATA geluAVX512_1<>+60(SB)/4, $0x00000000
 GLOBL geluAVX512_1<>(SB), RODATA|NOPTR, $64
 
-DATA geluAVX512_0<>+0(SB)/4, $0xb292bfd9
+DATA geluAVX512_0<>+0(SB)/4, $0x00000000
 DATA geluAVX512_0<>+4(SB)/4, $0x3e0b22a7
 DATA geluAVX512_0<>+8(SB)/4, $0x3e2ddf2a
 DATA geluAVX512_0<>+12(SB)/4, $0x3e10e1ec
@@ -908,7 +908,7 @@ loop1_done:
 	VZEROUPPER
 	RET
 
-DATA geluBackwardAVX512_5<>+0(SB)/4, $0x3a0cb2ab
+DATA geluBackwardAVX512_5<>+0(SB)/4, $0x3a0ce924
 DATA geluBackwardAVX512_5<>+4(SB)/4, $0x3999e4e5
 DATA geluBackwardAVX512_5<>+8(SB)/4, $0xb92870eb
 DATA geluBackwardAVX512_5<>+12(SB)/4, $0xb9c056e5
@@ -919,14 +919,14 @@ DATA geluBackwardAVX512_5<>+28(SB)/4, $0x38aa2ff1
 DATA geluBackwardAVX512_5<>+32(SB)/4, $0x37e0331a
 DATA geluBackwardAVX512_5<>+36(SB)/4, $0xb6532afc
 DATA geluBackwardAVX512_5<>+40(SB)/4, $0xb70f38a1
-DATA geluBackwardAVX512_5<>+44(SB)/4, $0xb6aff18b
+DATA geluBackwardAVX512_5<>+44(SB)/4, $0xb6aff18c
 DATA geluBackwardAVX512_5<>+48(SB)/4, $0xb60b299d
 DATA geluBackwardAVX512_5<>+52(SB)/4, $0xb523909a
-DATA geluBackwardAVX512_5<>+56(SB)/4, $0xb4169900
+DATA geluBackwardAVX512_5<>+56(SB)/4, $0xb41698ff
 DATA geluBackwardAVX512_5<>+60(SB)/4, $0x00000000
 GLOBL geluBackwardAVX512_5<>(SB), RODATA|NOPTR, $64
 
-DATA geluBackwardAVX512_4<>+0(SB)/4, $0xa6dcde00
+DATA geluBackwardAVX512_4<>+0(SB)/4, $0xa5f3c000
 DATA geluBackwardAVX512_4<>+4(SB)/4, $0x3b13963e
 DATA geluBackwardAVX512_4<>+8(SB)/4, $0x3b281c24
 DATA geluBackwardAVX512_4<>+12(SB)/4, $0x3a8f1450
@@ -944,7 +944,7 @@ DATA geluBackwardAVX512_4<>+56(SB)/4, $0x34dffd2b
 DATA geluBackwardAVX512_4<>+60(SB)/4, $0x00000000
 GLOBL geluBackwardAVX512_4<>(SB), RODATA|NOPTR, $64
 
-DATA geluBackwardAVX512_3<>+0(SB)/4, $0xbc817b06
+DATA geluBackwardAVX512_3<>+0(SB)/4, $0xbc817b73
 DATA geluBackwardAVX512_3<>+4(SB)/4, $0xbc3169ab
 DATA geluBackwardAVX512_3<>+8(SB)/4, $0xb9a38543
 DATA geluBackwardAVX512_3<>+12(SB)/4, $0x3bf2723d
@@ -962,7 +962,7 @@ DATA geluBackwardAVX512_3<>+56(SB)/4, $0xb56fff14
 DATA geluBackwardAVX512_3<>+60(SB)/4, $0x00000000
 GLOBL geluBackwardAVX512_3<>(SB), RODATA|NOPTR, $64
 
-DATA geluBackwardAVX512_2<>+0(SB)/4, $0x257c0000
+DATA geluBackwardAVX512_2<>+0(SB)/4, $0x242c0000
 DATA geluBackwardAVX512_2<>+4(SB)/4, $0xbd2d1f87
 DATA geluBackwardAVX512_2<>+8(SB)/4, $0xbd72d2e1
 DATA geluBackwardAVX512_2<>+12(SB)/4, $0xbd4104bd
@@ -980,7 +980,7 @@ DATA geluBackwardAVX512_2<>+56(SB)/4, $0x35bdc955
 DATA geluBackwardAVX512_2<>+60(SB)/4, $0x00000000
 GLOBL geluBackwardAVX512_2<>(SB), RODATA|NOPTR, $64
 
-DATA geluBackwardAVX512_1<>+0(SB)/4, $0x3e9f6bd5
+DATA geluBackwardAVX512_1<>+0(SB)/4, $0x3e9f6bd6
 DATA geluBackwardAVX512_1<>+4(SB)/4, $0x3e887bcd
 DATA geluBackwardAVX512_1<>+8(SB)/4, $0x3e2382a7
 DATA geluBackwardAVX512_1<>+12(SB)/4, $0x3d4a414b
@@ -998,7 +998,7 @@ DATA geluBackwardAVX512_1<>+56(SB)/4, $0xb5bffb3b
 DATA geluBackwardAVX512_1<>+60(SB)/4, $0x00000000
 GLOBL geluBackwardAVX512_1<>(SB), RODATA|NOPTR, $64
 
-DATA geluBackwardAVX512_0<>+0(SB)/4, $0x24000000
+DATA geluBackwardAVX512_0<>+0(SB)/4, $0x00000000
 DATA geluBackwardAVX512_0<>+4(SB)/4, $0x3e979963
 DATA geluBackwardAVX512_0<>+8(SB)/4, $0x3f031681
 DATA geluBackwardAVX512_0<>+12(SB)/4, $0x3f1d50aa

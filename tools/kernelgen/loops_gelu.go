@@ -50,7 +50,7 @@ var (
 	degrees   = map[int]int{8: 7, 16: 5}
 )
 
-// curve prepares, in a function of that name, a curve that ends at a constant.
+// curve prepares, in a function of that name, a curve that begins at 0 and ends at a constant.
 func (l *loops) curve(name string, f func(a float64) float64, end float64) curve {
 	keep := func(m Mem) Op {
 		if !l.wide() {
@@ -62,11 +62,7 @@ func (l *loops) curve(name string, f func(a float64) float64, end float64) curve
 	}
 	density, degree := densities[l.lanes()], degrees[l.lanes()]
 	c := curve{density: keep(l.constant(density)), magnitude: keep(l.bits(0x7fffffff)), middle: keep(l.constant(float64(l.lanes()-1) / density))}
-	var table [][]float64 // by piece, lowest power first
-	for i := range l.lanes() - 1 {
-		table = append(table, fit(degree, func(t float64) float64 { return f((float64(i) + t) / density) }))
-	}
-	table = append(table, append([]float64{end}, make([]float64, degree)...))
+	table := pieces(l.lanes(), f, end)
 	for power := degree; power >= 0; power-- {
 		m := l.StaticGlobal(fmt.Sprintf("%s%s_%d", name, l.suffix, power))
 		l.DataAttributes(attr.RODATA | attr.NOPTR)
@@ -76,6 +72,17 @@ func (l *loops) curve(name string, f func(a float64) float64, end float64) curve
 		c.coefficients = append(c.coefficients, keep(m))
 	}
 	return c
+}
+
+// pieces returns the polynomials of a curve, lowest power first. The first is 0 at 0, to be exact near it, and the last
+// constant.
+func pieces(count int, f func(a float64) float64, end float64) [][]float64 {
+	density, degree := densities[count], degrees[count]
+	table := [][]float64{append([]float64{0}, fit(degree-1, func(t float64) float64 { return f(t/density) / t })...)}
+	for i := 1; i < count-1; i++ {
+		table = append(table, fit(degree, func(t float64) float64 { return f((float64(i) + t) / density) }))
+	}
+	return append(table, append([]float64{end}, make([]float64, degree)...))
 }
 
 // fit returns the polynomial of a degree, lowest power first, that meets f in the Chebyshev nodes of [−1/2, 1/2]. There is
@@ -124,18 +131,20 @@ func (l *loops) follow(c curve, x reg.VecVirtual) reg.VecVirtual {
 	return sum
 }
 
-// normal is Φ(x), and density φ(x).
-func normal(x float64) float64  { return 0.5 * math.Erfc(-x/math.Sqrt2) }
-func density(x float64) float64 { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi) }
+// bump is |x|·Φ(−|x|), by which GELU is below max(x, 0), and rise by how much its slope is above 1/2.
+func bump(a float64) float64 { return a * 0.5 * math.Erfc(a/math.Sqrt2) }
+func rise(a float64) float64 {
+	return 0.5*math.Erf(a/math.Sqrt2) + a*math.Exp(-a*a/2)/math.Sqrt(2*math.Pi)
+}
 
 // emitGELU emits the loops of gelu.go.
 func emitGELU(l *loops) {
 	l.function("gelu", "func(y, x []float32)")
 	n, p := l.length("y"), l.arrays("y", "x")
-	bump := l.curve("gelu", func(a float64) float64 { return a * normal(-a) }, 0)
+	bumps := l.curve("gelu", bump, 0)
 	l.over(n, func(s step) { // x·Φ(x) = max(x, 0) − |x|·Φ(−|x|)
 		x, y := s.load(p[1]), l.zeros()
-		below := l.follow(bump, x)
+		below := l.follow(bumps, x)
 		l.VMAXPS(x, y, y)
 		l.VSUBPS(below, y, y)
 		s.store(y, p[0])
@@ -144,10 +153,10 @@ func emitGELU(l *loops) {
 
 	l.function("geluBackward", "func(dx, dy, x []float32)")
 	n, p = l.length("dx"), l.arrays("dx", "dy", "x")
-	rise := l.curve("geluBackward", func(a float64) float64 { return normal(a) - 0.5 + a*density(a) }, 0.5)
+	rises := l.curve("geluBackward", rise, 0.5)
 	l.over(n, func(s step) { // Φ(x) + x·φ(x) = 1/2 + sign(x)·(Φ(|x|) − 1/2 + |x|·φ(x))
 		x := s.load(p[2])
-		y := l.follow(rise, x)
+		y := l.follow(rises, x)
 		l.and(l.bits(0x80000000), x, x)
 		l.xor(x, y, y)
 		l.VADDPS(l.constant(0.5), y, y)
