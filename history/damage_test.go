@@ -122,27 +122,6 @@ func TestFilesThatAreFolders(t *testing.T) {
 	}
 }
 
-// TestFoldersThatMayNotBeRead is about what belongs to others: one such folder is a line among the others.
-func TestFoldersThatMayNotBeRead(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("the superuser may read every folder")
-	}
-	root := t.TempDir()
-	fake{ended: time.Now()}.make(t, filepath.Join(root, "mine"))
-	closed := filepath.Join(root, "closed")
-	if err := os.Mkdir(closed, 0); err != nil {
-		t.Fatal(err)
-	}
-	defer os.Chmod(closed, 0o700)
-	found, err := Find(root)
-	if err != nil || len(found) != 2 || found[0].Err == nil || found[1].Err != nil {
-		t.Fatalf("found %+v, %v", found, err)
-	}
-	if s := found[0].Summarise(time.Now()); s.State != StateBroken || !strings.Contains(s.Why, "permission denied") {
-		t.Errorf("got %+v", s)
-	}
-}
-
 // TestSummaryOfWhatCannotBeRead has no numbers that nobody measured.
 func TestSummaryOfWhatCannotBeRead(t *testing.T) {
 	s := Found{Name: "closed", Err: errors.New("the folder cannot be read: permission denied")}.Summarise(time.Now())

@@ -48,8 +48,8 @@ type user struct {
 // gradient of each parameter of the store into its Gradient. Values of the nodes to keep can be read after a Run; what
 // neither they nor the cost's gradient need is left out. The first Compile of a store freezes it.
 //
-// It fails with the first error of building the graph, and when two nodes have one hash, which the tape machine could
-// not tell apart.
+// The engine must be idle meanwhile. Compile fails with the first error of building the graph, and when two nodes have
+// one hash, which the tape machine could not tell apart.
 func Compile(c *Ctx, engine *kernel.Engine, cost *G.Node, keep ...*G.Node) (*Program, error) {
 	return compile(c, engine, planOptions{}, nil, cost, keep)
 }

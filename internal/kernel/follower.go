@@ -9,8 +9,10 @@ type Follower struct {
 
 // Follow records a call of this Engine instead of making it. The call must be one kernel each of whose rows depends on the
 // same rows of its operands alone: of element-wise kernels, ReLU, GELU, Convert and the forward pass of layer
-// normalisation. It panics if the call was none or several.
+// normalisation. It panics if the call was none or several, or if the Engine is in use.
 func (e *Engine) Follow(call func()) Follower {
+	e.pool.claim()
+	defer e.pool.busy.Store(false)
 	var recorded []Follower
 	e.recorded = &recorded
 	defer func() { e.recorded = nil }()

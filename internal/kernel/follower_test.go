@@ -54,6 +54,19 @@ func TestFollowers(t *testing.T) {
 	})
 }
 
+// TestFollowNeedsAnIdleEngine: a call cannot be recorded while another one runs, which would be recorded with it.
+func TestFollowNeedsAnIdleEngine(t *testing.T) {
+	e := engine(t, 2)
+	x := F32(make([]float32, 8))
+	defer func() {
+		if recover() == nil {
+			t.Error("a task of the engine recorded a call")
+		}
+		e.ReLUForward(x, x) // the engine goes on
+	}()
+	e.Parallel(2, func(_, _ int) { e.Follow(func() { e.ReLUForward(x, x) }) })
+}
+
 // TestFollowTakesOneKernel: what makes no call, or several, cannot follow.
 func TestFollowTakesOneKernel(t *testing.T) {
 	inFamilies(t, func(t *testing.T, e *Engine) {

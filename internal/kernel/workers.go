@@ -88,9 +88,7 @@ func (p *pool) close() {
 
 // run runs task over [0, n).
 func (p *pool) run(n int, task func(worker, i int)) {
-	if !p.busy.CompareAndSwap(false, true) {
-		panic("kernel: Engine used by two calls at once: tasks must not call kernels, and goroutines need an Engine each")
-	}
+	p.claim()
 	defer p.busy.Store(false)
 	if p.size == 1 || n <= 1 {
 		for i := range n {
@@ -106,6 +104,13 @@ func (p *pool) run(n int, task func(worker, i int)) {
 	p.rouse(n - 1)
 	p.items(0)
 	p.finish()
+}
+
+// claim begins a call, and panics if there is one already.
+func (p *pool) claim() {
+	if !p.busy.CompareAndSwap(false, true) {
+		panic("kernel: Engine used by two calls at once: tasks must not call kernels, and goroutines need an Engine each")
+	}
 }
 
 // rouse wakes up to n parked workers.
