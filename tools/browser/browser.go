@@ -96,6 +96,9 @@ func (b *Browser) View(address string, width int, dark bool) error {
 	)
 }
 
+// Leave closes the page, so that it asks its server for nothing any more.
+func (b *Browser) Leave() error { return chromedp.Run(b.ctx, chromedp.Navigate("about:blank")) }
+
 // Evaluate is the value of an expression of JavaScript.
 func (b *Browser) Evaluate(expression string, value any) error {
 	return chromedp.Run(b.ctx, chromedp.Evaluate(expression, value))
